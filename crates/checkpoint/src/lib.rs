@@ -1,0 +1,1 @@
+//! The float checkpoint: safetensors with PyTorch names and complete metadata.

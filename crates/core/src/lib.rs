@@ -1,0 +1,1 @@
+//! Float recurrent models: definition, training, fine-tuning, metrics.

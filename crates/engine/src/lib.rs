@@ -1,0 +1,1 @@
+//! Integer inference of recurrent networks: no_std, no allocation, no float.

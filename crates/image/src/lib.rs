@@ -1,0 +1,1 @@
+//! The device image: layout, checks, borrowed views.

@@ -1,0 +1,1 @@
+//! Checkpoint and calibration data to integers: quantized safetensors and device image.

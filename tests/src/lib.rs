@@ -1,0 +1,1 @@
+//! Conformance: one list of cases, many runners (float, reference, host engine, QEMU boards).
