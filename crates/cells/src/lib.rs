@@ -49,8 +49,7 @@ pub enum Gate {
 
 impl CellKind {
     /// Every cell, in the order of the image format.
-    pub const ALL: [CellKind; 4] =
-        [CellKind::Rnn, CellKind::Lstm, CellKind::GruResetAfter, CellKind::GruResetBefore];
+    pub const ALL: [CellKind; 4] = [CellKind::Rnn, CellKind::Lstm, CellKind::GruResetAfter, CellKind::GruResetBefore];
 
     /// The gates in the order in which their rows are stacked: PyTorch's.
     pub const fn gates(self) -> &'static [Gate] {
