@@ -1,0 +1,81 @@
+//! Write a file completely or not at all.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+/// Replaces the file at `path` by `bytes`, or leaves everything as it was.
+///
+/// See [`write_atomically_with`].
+///
+/// # Errors
+/// Whatever the operating system says: a missing folder, no permission, a full disk.
+pub fn write_atomically(path: impl AsRef<Path>, bytes: &[u8]) -> io::Result<()> {
+    write_atomically_with(path, |file| file.write_all(bytes))
+}
+
+/// Replaces the file at `path` by what `write` writes, or leaves everything as it was.
+///
+/// The bytes go to a temporary file in the same folder (a rename is atomic only within one file system), are forced to
+/// the disk, and only then take the name. Whoever opens `path` sees the old content or the new one, also after a
+/// kill or a power cut. On any error the temporary file is removed. A kill in between may leave one behind; its name
+/// starts with a dot and ends in `.tmp`.
+///
+/// A symbolic link at `path` stays a link: the file that it names is replaced.
+///
+/// # Errors
+/// What `write` returns, or what the operating system says; also if `path` is a folder or a device, which a rename
+/// would replace.
+pub fn write_atomically_with(
+    path: impl AsRef<Path>,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
+    let path = path.as_ref();
+    let target = match fs::canonicalize(path) {
+        Ok(existing) => existing,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_path_buf(),
+        Err(error) => return Err(error),
+    };
+    if fs::metadata(&target).is_ok_and(|found| !found.is_file()) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "expected a regular file, found a folder or a device"));
+    }
+    let folder = match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".emberloop-").suffix(".tmp");
+    // A temporary file is private by default; a model is as readable as any other file its owner makes.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    let mut temporary = builder.tempfile_in(folder).map_err(without_temporary_name)?;
+    write(temporary.as_file_mut())?;
+    temporary.as_file().sync_all()?;
+    temporary.persist(&target).map_err(|refused| refused.error)?;
+    sync_folder(folder);
+    Ok(())
+}
+
+/// Drops the random file name that `tempfile` adds to its errors: the caller names the file that the user knows.
+fn without_temporary_name(error: io::Error) -> io::Error {
+    let bare = error.get_ref().and_then(|inner| inner.source()).and_then(|source| source.downcast_ref::<io::Error>());
+    match bare.and_then(io::Error::raw_os_error) {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => error,
+    }
+}
+
+/// Forces the rename itself to the disk. Not every file system can; the new file is complete either way, so a refusal
+/// is no failure.
+fn sync_folder(folder: &Path) {
+    #[cfg(unix)]
+    if let Ok(handle) = File::open(folder) {
+        let _ = handle.sync_all();
+    }
+    #[cfg(not(unix))]
+    let _ = folder;
+}
