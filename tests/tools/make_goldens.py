@@ -107,7 +107,7 @@ class Model(nn.Module):
 def exact(generator, *shape, scale):
     """Random multiples of 1/256 within +-scale: the same number in float32, float64 and short decimal."""
     values = (torch.rand(*shape, generator=generator, dtype=torch.float64) * 2 - 1) * scale
-    return (values * 256).round() / 256
+    return (values * 256).round() / 256 + 0.0  # no negative zeros
 
 
 def number(value):
@@ -269,7 +269,7 @@ def check_against_keras(weights, x, result):
     expected = np.array(result["expected"]["states"]["values"]).reshape(found.shape)
     for row, length in enumerate(LENGTHS):
         worst = np.abs(found[row, :length] - expected[row, :length]).max()
-        assert worst < 1e-9, worst
+        assert worst < 1e-7, worst  # Keras's PyTorch backend carries the state in float32
     print("gru_reset_before equals keras.layers.GRU(reset_after=False)")
 
 
