@@ -1,1 +1,40 @@
-//! Integer inference of recurrent networks: no_std, no allocation, no float.
+//! Integer inference of recurrent networks on microcontrollers: no allocation, no float, no panic.
+//!
+//! ```ignore
+//! static MODEL: &[u8] = emberloop_image::include_image!("model.ember");
+//! const WORDS: usize = emberloop_image::ram_words(MODEL);
+//!
+//! let image = Image::parse(MODEL)?;              // checks everything, once
+//! self_test::<WORDS>(&image)?;                   // this machine computes what the host computed
+//! let mut network = Network::<WORDS>::new(&image)?;
+//! let output = network.step(&sample)?;           // raw numbers in, scores out
+//! ```
+//!
+//! `NUMERICS.md` beside this crate is the contract: every function of [`arithmetic`] and [`activation`] is a
+//! transcription of one of its sections, and the same code runs on the host and on the board.
+#![no_std]
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod activation;
+pub mod arithmetic;
+mod cells;
+mod error;
+mod head;
+mod input;
+mod network;
+mod output;
+mod product;
+mod raw;
+mod self_test;
+mod softmax;
+mod tanh_table;
+
+pub use emberloop_image::{Image, ImageError};
+pub use error::{NewError, RestoreError, StepError};
+pub use network::{Counters, Network};
+pub use output::Output;
+pub use raw::{MISSING, RawSample, from_f32_bits};
+pub use self_test::{SelfTestError, self_test};
+pub use softmax::softmax;
+pub use tanh_table::TANH;

@@ -1,0 +1,86 @@
+//! From a raw sample to the first layer's input (NUMERICS §5).
+
+use emberloop_image::{FeatureScaler, Input, Matrix, MissingPolicy, Requantizer};
+
+use crate::arithmetic::requantize;
+use crate::network::Counters;
+use crate::{MISSING, RawSample, StepError};
+
+/// Checks a sample without changing anything, so that a refused step leaves no trace.
+pub(crate) fn check<S: RawSample>(input: &Input<'_>, raw: &[S]) -> Result<(), StepError> {
+    let found = raw.len();
+    match *input {
+        Input::Features { scalers, missing } => {
+            let expected = scalers.len() / FeatureScaler::WORDS;
+            if found != expected {
+                return Err(StepError::Length { expected, found });
+            }
+            match missing {
+                MissingPolicy::Error => match raw.iter().position(|number| number.raw() == MISSING) {
+                    Some(feature) => Err(StepError::Missing { feature }),
+                    None => Ok(()),
+                },
+                MissingPolicy::HoldLast | MissingPolicy::Mean => Ok(()),
+            }
+        }
+        Input::Tokens { table } => {
+            let &[token] = raw else { return Err(StepError::Length { expected: 1, found }) };
+            let vocabulary = table.scales.len();
+            match usize::try_from(token.raw()) {
+                Ok(id) if id < vocabulary => Ok(()),
+                _ => Err(StepError::Token { vocabulary, found: token.raw() }),
+            }
+        }
+    }
+}
+
+/// Writes the scaled sample over that of the last step. The sample has passed [`check`].
+pub(crate) fn scale<S: RawSample>(input: &Input<'_>, raw: &[S], scaled: &mut [i16], counters: &mut Counters) {
+    match *input {
+        Input::Features { missing, .. } => {
+            for ((scaled, number), scaler) in scaled.iter_mut().zip(raw).zip(input.feature_scalers()) {
+                let number = number.raw();
+                if number == MISSING {
+                    counters.missing = counters.missing.saturating_add(1);
+                    match missing {
+                        // What the step before left there; after a reset, the training mean.
+                        MissingPolicy::HoldLast => {}
+                        MissingPolicy::Mean | MissingPolicy::Error => *scaled = scaler.fill,
+                    }
+                    continue;
+                }
+                let clipped = number.clamp(scaler.min, scaler.max);
+                counters.clipped = counters.clipped.saturating_add(u32::from(clipped != number));
+                *scaled = scale_feature(&scaler, clipped);
+            }
+        }
+        Input::Tokens { table } => {
+            if let Some(row) = raw.first().and_then(|token| row(table, token.raw())) {
+                let (weights, requantizer) = row;
+                for (scaled, &weight) in scaled.iter_mut().zip(weights) {
+                    *scaled = requantize(i32::from(weight), requantizer) as i16;
+                }
+            }
+        }
+    }
+}
+
+/// What a reset leaves in the input: the training means.
+pub(crate) fn reset(input: &Input<'_>, scaled: &mut [i16]) {
+    scaled.fill(0);
+    for (scaled, scaler) in scaled.iter_mut().zip(input.feature_scalers()) {
+        *scaled = scaler.fill;
+    }
+}
+
+/// `R(raw·2^k - offset)` for a raw number within the scaler's range; fits int16 there (proved by `Image::parse`).
+#[inline(always)]
+fn scale_feature(scaler: &FeatureScaler, raw: i32) -> i16 {
+    requantize((raw << scaler.pre_shift) - scaler.offset, scaler.requantizer) as i16
+}
+
+fn row(table: Matrix<'_>, token: i32) -> Option<(&[i8], Requantizer)> {
+    let token = usize::try_from(token).ok()?;
+    let weights = table.weights.get(token.checked_mul(table.columns)?..)?.get(..table.columns)?;
+    Some((weights, Requantizer::from_word(*table.scales.get(token)?)))
+}

@@ -1,0 +1,142 @@
+//! A running network.
+
+use emberloop_image::{Image, MemoryPlan, Pooling};
+
+use crate::cells::{hidden, narrow_mut, state_words, step};
+use crate::{NewError, Output, RawSample, RestoreError, StepError, head, input};
+
+/// A network that runs an image, one sample at a time, for as long as it likes.
+///
+/// It owns its memory: `WORDS` words of 32 bits, at least `emberloop_image::ram_words(MODEL)`.
+#[derive(Clone, Debug)]
+pub struct Network<'a, const WORDS: usize> {
+    image: &'a Image<'a>,
+    memory: [i32; WORDS],
+    plan: MemoryPlan,
+    counters: Counters,
+}
+
+/// What happened to the inputs since the network was made. A reset leaves it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Counters {
+    /// Raw numbers beyond the scaler's range, clipped to it.
+    pub clipped: u32,
+    /// Missing numbers, filled in by the model's policy.
+    pub missing: u32,
+}
+
+impl<'a, const WORDS: usize> Network<'a, WORDS> {
+    /// A network at rest.
+    ///
+    /// # Errors
+    /// [`NewError::Memory`] if `WORDS` is too small.
+    pub fn new(image: &'a Image<'a>) -> Result<Self, NewError> {
+        let plan = image.memory();
+        if plan.words() > WORDS {
+            return Err(NewError::Memory { expected: plan.words(), found: WORDS });
+        }
+        let mut network = Self { image, memory: [0; WORDS], plan, counters: Counters::default() };
+        network.reset();
+        Ok(network)
+    }
+
+    /// Forgets all samples, as at the start of a sequence.
+    pub fn reset(&mut self) {
+        self.memory.fill(0);
+        let width = self.image.header().input_width();
+        if let Some(scaled) = narrow_mut(&mut self.memory, width) {
+            input::reset(&self.image.input(), scaled);
+        }
+    }
+
+    /// Takes one raw sample (one number per feature, or one token) and returns the outputs.
+    ///
+    /// # Errors
+    /// [`StepError`]; the state is then that of the step before.
+    pub fn step<S: RawSample>(&mut self, raw: &[S]) -> Result<Output<'_>, StepError> {
+        input::check(&self.image.input(), raw)?;
+        self.advance(raw).ok_or(StepError::Memory)?;
+        let at = self.plan.input + self.plan.state;
+        let values = self.memory.get(at..).and_then(|rest| rest.get(..self.plan.outputs)).ok_or(StepError::Memory)?;
+        Ok(Output::new(values, self.image.header()))
+    }
+
+    /// The step itself; `None` where the memory does not fit the image.
+    fn advance<S: RawSample>(&mut self, raw: &[S]) -> Option<()> {
+        let (scaled, rest) = self.memory.split_at_mut_checked(self.plan.input)?;
+        let (mut states, rest) = rest.split_at_mut_checked(self.plan.state)?;
+        let (outputs, scratch) = rest.split_at_mut_checked(self.plan.outputs)?;
+        let scaled = narrow_mut(scaled, self.image.header().input_width())?;
+        input::scale(&self.image.input(), raw, scaled, &mut self.counters);
+
+        let mut activations: &[i16] = scaled;
+        for layer in self.image.layers() {
+            let words = state_words(layer.shape.cell, usize::from(layer.shape.hidden));
+            let (state, behind) = states.split_at_mut_checked(words)?;
+            step(layer, activations, state, scratch)?;
+            activations = hidden(layer, state)?;
+            states = behind;
+        }
+        let head = self.image.head();
+        match head.shape.pooling {
+            Pooling::Last | Pooling::Every => head::dense(&head, activations, outputs),
+            Pooling::Mean => {
+                head::accumulate_mean(states, activations)?;
+                head::dense(&head, head::mean(states, scratch)?, outputs);
+            }
+        }
+        Some(())
+    }
+
+    /// The image it runs.
+    pub fn image(&self) -> &'a Image<'a> {
+        self.image
+    }
+
+    /// What happened to the inputs since the network was made.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Words that [`Network::save`] writes.
+    pub fn state_words(&self) -> usize {
+        self.plan.saved_words()
+    }
+
+    /// The state, to be kept over a power cycle or to run several streams through one network. Borrowed; copy it.
+    pub fn save(&self) -> &[i32] {
+        self.memory.get(..self.plan.saved_words()).unwrap_or(&[])
+    }
+
+    /// Puts back what [`Network::save`] gave, of a network of the same image.
+    ///
+    /// # Errors
+    /// [`RestoreError`]; the state is then unchanged.
+    pub fn restore(&mut self, state: &[i32]) -> Result<(), RestoreError> {
+        let length = RestoreError::Length { expected: self.plan.saved_words(), found: state.len() };
+        if state.len() != self.plan.saved_words() {
+            return Err(length);
+        }
+        if !crate::cells::reachable(self.image, self.plan, state) {
+            return Err(RestoreError::Value);
+        }
+        self.memory.get_mut(..state.len()).ok_or(length)?.copy_from_slice(state);
+        Ok(())
+    }
+
+    /// The states of layer `layer` for reports: the hidden state in Q0.15 and, for an LSTM, the cell in its own format.
+    pub fn layer_state(&self, layer: usize) -> Option<(&[i16], &[i32])> {
+        let mut states = self.memory.get(self.plan.input..)?;
+        for (index, shape) in self.image.layers().iter().enumerate() {
+            let units = usize::from(shape.shape.hidden);
+            let (state, behind) = states.split_at_checked(state_words(shape.shape.cell, units))?;
+            if index == layer {
+                let cell = if shape.shape.cell.has_cell_state() { state.get(..units)? } else { &[] };
+                return Some((hidden(shape, state)?, cell));
+            }
+            states = behind;
+        }
+        None
+    }
+}
