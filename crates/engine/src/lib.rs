@@ -5,8 +5,8 @@
 //! const WORDS: usize = emberloop_image::ram_words(MODEL);
 //!
 //! let image = Image::parse(MODEL)?;              // checks everything, once
-//! self_test::<WORDS>(&image)?;                   // this machine computes what the host computed
-//! let mut network = Network::<WORDS>::new(&image)?;
+//! self_test(&image, [0; WORDS])?;                // this machine computes what the host computed
+//! let mut network = Network::new(&image, [0; WORDS])?;
 //! let output = network.step(&sample)?;           // raw numbers in, scores out
 //! ```
 //!

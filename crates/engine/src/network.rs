@@ -7,11 +7,12 @@ use crate::{NewError, Output, RawSample, RestoreError, StepError, head, input};
 
 /// A network that runs an image, one sample at a time, for as long as it likes.
 ///
-/// It owns its memory: `WORDS` words of 32 bits, at least `emberloop_image::ram_words(MODEL)`.
+/// Its memory is any buffer of at least `emberloop_image::ram_words(MODEL)` words: an array that the network then owns
+/// (`[0; WORDS]`), a `&'static mut [i32]`, on the host a `Vec<i32>`.
 #[derive(Clone, Debug)]
-pub struct Network<'a, const WORDS: usize> {
+pub struct Network<'a, M> {
     image: &'a Image<'a>,
-    memory: [i32; WORDS],
+    memory: M,
     plan: MemoryPlan,
     counters: Counters,
 }
@@ -26,26 +27,28 @@ pub struct Counters {
     pub missing: u32,
 }
 
-impl<'a, const WORDS: usize> Network<'a, WORDS> {
-    /// A network at rest.
+impl<'a, M: AsRef<[i32]> + AsMut<[i32]>> Network<'a, M> {
+    /// A network at rest. What `memory` holds is overwritten.
     ///
     /// # Errors
-    /// [`NewError::Memory`] if `WORDS` is too small.
-    pub fn new(image: &'a Image<'a>) -> Result<Self, NewError> {
+    /// [`NewError::Memory`] if `memory` is too small.
+    pub fn new(image: &'a Image<'a>, memory: M) -> Result<Self, NewError> {
         let plan = image.memory();
-        if plan.words() > WORDS {
-            return Err(NewError::Memory { expected: plan.words(), found: WORDS });
+        let found = memory.as_ref().len();
+        if plan.words() > found {
+            return Err(NewError::Memory { expected: plan.words(), found });
         }
-        let mut network = Self { image, memory: [0; WORDS], plan, counters: Counters::default() };
+        let mut network = Self { image, memory, plan, counters: Counters::default() };
         network.reset();
         Ok(network)
     }
 
     /// Forgets all samples, as at the start of a sequence.
     pub fn reset(&mut self) {
-        self.memory.fill(0);
         let width = self.image.header().input_width();
-        if let Some(scaled) = narrow_mut(&mut self.memory, width) {
+        let Some(memory) = self.memory.as_mut().get_mut(..self.plan.words()) else { return };
+        memory.fill(0);
+        if let Some(scaled) = narrow_mut(memory, width) {
             input::reset(&self.image.input(), scaled);
         }
     }
@@ -58,13 +61,14 @@ impl<'a, const WORDS: usize> Network<'a, WORDS> {
         input::check(&self.image.input(), raw)?;
         self.advance(raw).ok_or(StepError::Memory)?;
         let at = self.plan.input + self.plan.state;
-        let values = self.memory.get(at..).and_then(|rest| rest.get(..self.plan.outputs)).ok_or(StepError::Memory)?;
+        let values =
+            self.memory.as_ref().get(at..).and_then(|rest| rest.get(..self.plan.outputs)).ok_or(StepError::Memory)?;
         Ok(Output::new(values, self.image.header()))
     }
 
     /// The step itself; `None` where the memory does not fit the image.
     fn advance<S: RawSample>(&mut self, raw: &[S]) -> Option<()> {
-        let (scaled, rest) = self.memory.split_at_mut_checked(self.plan.input)?;
+        let (scaled, rest) = self.memory.as_mut().split_at_mut_checked(self.plan.input)?;
         let (mut states, rest) = rest.split_at_mut_checked(self.plan.state)?;
         let (outputs, scratch) = rest.split_at_mut_checked(self.plan.outputs)?;
         let scaled = narrow_mut(scaled, self.image.header().input_width())?;
@@ -106,7 +110,7 @@ impl<'a, const WORDS: usize> Network<'a, WORDS> {
 
     /// The state, to be kept over a power cycle or to run several streams through one network. Borrowed; copy it.
     pub fn save(&self) -> &[i32] {
-        self.memory.get(..self.plan.saved_words()).unwrap_or(&[])
+        self.memory.as_ref().get(..self.plan.saved_words()).unwrap_or(&[])
     }
 
     /// Puts back what [`Network::save`] gave, of a network of the same image.
@@ -121,13 +125,13 @@ impl<'a, const WORDS: usize> Network<'a, WORDS> {
         if !crate::cells::reachable(self.image, self.plan, state) {
             return Err(RestoreError::Value);
         }
-        self.memory.get_mut(..state.len()).ok_or(length)?.copy_from_slice(state);
+        self.memory.as_mut().get_mut(..state.len()).ok_or(length)?.copy_from_slice(state);
         Ok(())
     }
 
     /// The states of layer `layer` for reports: the hidden state in Q0.15 and, for an LSTM, the cell in its own format.
     pub fn layer_state(&self, layer: usize) -> Option<(&[i16], &[i32])> {
-        let mut states = self.memory.get(self.plan.input..)?;
+        let mut states = self.memory.as_ref().get(self.plan.input..)?;
         for (index, shape) in self.image.layers().iter().enumerate() {
             let units = usize::from(shape.shape.hidden);
             let (state, behind) = states.split_at_checked(state_words(shape.shape.cell, units))?;

@@ -33,12 +33,12 @@ pub enum SelfTestError {
 }
 
 /// Runs the golden vectors embedded in an image and compares every output of every step, bit for bit. Returns the
-/// number of steps compared.
+/// number of steps compared. `memory` is as for [`Network::new`].
 ///
 /// # Errors
 /// [`SelfTestError`]: the first difference.
-pub fn self_test<const WORDS: usize>(image: &Image<'_>) -> Result<usize, SelfTestError> {
-    let mut network = Network::<WORDS>::new(image).map_err(SelfTestError::New)?;
+pub fn self_test<M: AsRef<[i32]> + AsMut<[i32]>>(image: &Image<'_>, memory: M) -> Result<usize, SelfTestError> {
+    let mut network = Network::new(image, memory).map_err(SelfTestError::New)?;
     let mut compared = 0;
     for (sequence, golden) in image.golden().iter().enumerate() {
         network.reset();

@@ -18,27 +18,29 @@ const LOG2_E: u64 = 94_548;
 pub fn softmax(logits: &[i32], out: &mut [u16]) -> usize {
     let n = logits.len().min(out.len());
     let Some(largest) = logits.iter().copied().max() else { return 0 };
-    // At most 4096 · 65536 = 2^28.
-    let sum: u32 = logits.iter().map(|&logit| exponential(largest, logit)).sum();
+    // The largest logit alone makes it 2^24, so it is never zero.
+    let sum: u64 = logits.iter().map(|&logit| u64::from(exponential(largest, logit))).sum();
     for (out, &logit) in out.iter_mut().zip(logits) {
-        *out = u32::checked_div((exponential(largest, logit) << 15).saturating_add(sum / 2), sum).unwrap_or(0) as u16;
+        let scaled = (u64::from(exponential(largest, logit)) << 15) + sum / 2;
+        *out = scaled.checked_div(sum).unwrap_or(0) as u16;
     }
     n
 }
 
-/// `exp(logit - largest)` in Q0.16.
+/// `exp(logit - largest)` in Q0.24.
 fn exponential(largest: i32, logit: i32) -> u32 {
     let below = u64::from(largest.abs_diff(logit));
     let exponent = (below * LOG2_E + (1 << 15)) >> 16;
     let whole = exponent >> 16;
-    if whole > 17 {
+    if whole > 24 {
         return 0;
     }
     // 32 entries to the octave, 11 bits between two of them.
     let index = (exponent >> 11 & 31) as usize;
     let fraction = (exponent & 0x7ff) as u32;
     let Some(&[high, low]) = EXP2.get(index..).and_then(|rest| rest.first_chunk()) else { return 0 };
-    (high - (((high - low) * fraction + (1 << 10)) >> 11)) >> whole
+    // Q0.16 with 8 more bits, so that the shift of small terms loses nothing that a sum of many would show.
+    ((high << 8) - (((high - low) * fraction + (1 << 2)) >> 3)) >> whole
 }
 
 #[cfg(test)]
