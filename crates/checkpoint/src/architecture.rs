@@ -1,6 +1,7 @@
 //! The shape of a model, and from it the name and shape of every tensor.
 
 use emberloop_cells::{CellKind, Direction, RecurrentTensor, TensorName};
+use emberloop_data::Task;
 use serde::{Deserialize, Serialize};
 
 /// No dimension of a model for a microcontroller comes near this; it keeps every product of two well inside 64 bits.
@@ -50,16 +51,6 @@ pub enum Pooling {
     Mean,
     /// Each step's by itself: one output per step.
     Every,
-}
-
-/// What the head's numbers mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Task {
-    /// One logit per class.
-    Classification,
-    /// One (scaled) value per target.
-    Regression,
 }
 
 /// One tensor that an architecture asks for.

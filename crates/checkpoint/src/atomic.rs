@@ -52,7 +52,7 @@ pub fn write_atomically_with(
         use std::os::unix::fs::PermissionsExt;
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
-    let mut temporary = builder.tempfile_in(folder).map_err(without_temporary_name)?;
+    let mut temporary = builder.tempfile_in(folder).map_err(|error| without_temporary_name(&error, folder))?;
     write(temporary.as_file_mut())?;
     temporary.as_file().sync_all()?;
     temporary.persist(&target).map_err(|refused| refused.error)?;
@@ -61,11 +61,12 @@ pub fn write_atomically_with(
 }
 
 /// Drops the random file name that `tempfile` adds to its errors: the caller names the file that the user knows.
-fn without_temporary_name(error: io::Error) -> io::Error {
-    let bare = error.get_ref().and_then(|inner| inner.source()).and_then(|source| source.downcast_ref::<io::Error>());
-    match bare.and_then(io::Error::raw_os_error) {
-        Some(code) => io::Error::from_raw_os_error(code),
-        None => error,
+fn without_temporary_name(error: &io::Error, folder: &Path) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            io::Error::new(io::ErrorKind::NotFound, format!("expected the folder {}, found none", folder.display()))
+        }
+        kind => io::Error::from(kind),
     }
 }
 

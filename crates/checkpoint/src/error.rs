@@ -72,7 +72,7 @@ pub enum Flaw {
         found: String,
     },
     /// A tensor is missing, unknown, or not as the architecture asks.
-    #[error("tensor {name}: expected {expected}, found {found}")]
+    #[error("tensor {}: expected {expected}, found {found}", name.escape_debug())]
     Tensor {
         /// The tensor.
         name: String,

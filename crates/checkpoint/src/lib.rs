@@ -26,9 +26,10 @@ pub mod container;
 mod error;
 pub mod metadata;
 
-pub use architecture::{Architecture, EmbeddingShape, Pooling, Task, TensorShape};
+pub use architecture::{Architecture, EmbeddingShape, Pooling, TensorShape};
 pub use atomic::{write_atomically, write_atomically_with};
 pub use checkpoint::{Checkpoint, Tensor};
 pub use container::{Container, ContainerError, RawTensor};
+pub use emberloop_data::Task;
 pub use error::{CheckpointError, Flaw};
 pub use metadata::{FORMAT, Metadata, Provenance};

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use emberloop_data::{Inputs, Scaler, Schema, TargetScaler, Targets};
+use emberloop_data::{Inputs, Scaler, Schema, TargetScaler, Targets, Task};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::architecture::{Architecture, Task};
+use crate::architecture::Architecture;
 
 /// The version of the metadata's layout that this crate writes and reads.
 pub const FORMAT: u32 = 1;
