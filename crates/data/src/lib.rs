@@ -17,7 +17,9 @@ mod config;
 mod dataset;
 mod error;
 mod load;
+mod random;
 mod scaler;
+mod statistics;
 
 pub use batch::{Batch, BatchTargets, Batches, Prepared, batches};
 pub use config::{DataConfig, ScalerConfig, TargetColumns, Task, WindowConfig};

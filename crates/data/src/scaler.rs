@@ -1,9 +1,12 @@
 //! From raw units to the numbers that the model sees, by statistics of the training split alone.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::{Dataset, Sequence};
+use crate::dataset::{Dataset, Inputs, Sequence, SequenceTarget, Targets};
 use crate::error::DataError;
+use crate::statistics;
 
 /// Which statistics scale a channel: `scaled = (raw - offset) / scale`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -57,23 +60,112 @@ pub struct Scaler {
     pub features: Vec<FeatureScale>,
 }
 
+/// What stands in the way of scaling a sequence.
+pub(crate) struct Fault {
+    step: usize,
+    channel: usize,
+    kind: FaultKind,
+}
+
+enum FaultKind {
+    Missing,
+    NotFinite(f32),
+}
+
+impl Fault {
+    /// The error, with the names that only the caller knows.
+    pub(crate) fn into_error(self, path: &Path, sequence: &Sequence, channel: String) -> DataError {
+        match self.kind {
+            FaultKind::Missing => {
+                DataError::Missing { path: path.to_owned(), sequence: sequence.name.clone(), step: self.step, channel }
+            }
+            FaultKind::NotFinite(value) => DataError::Content {
+                path: path.to_owned(),
+                place: format!("sequence {}, step {}, channel {channel}", sequence.name, self.step),
+                expected: "a value that is finite before and after scaling".into(),
+                found: value.to_string(),
+            },
+        }
+    }
+
+    pub(crate) fn channel(&self) -> usize {
+        self.channel
+    }
+}
+
 impl Scaler {
-    /// Fits the scaler on the training split, ignoring missing values.
+    /// Fits the scaler on the training split, ignoring missing values. Tokens are not scaled: their scaler is of kind
+    /// [`ScalerKind::None`] and has no features.
     pub fn fit(train: &Dataset, kind: ScalerKind, missing: MissingPolicy) -> Result<Scaler, DataError> {
-        let _ = (train, kind, missing);
-        todo!("being written")
+        let Inputs::Channels(names) = &train.inputs else {
+            return Ok(Scaler { kind: ScalerKind::None, missing, features: Vec::new() });
+        };
+        let features = names.iter().enumerate().map(|(channel, name)| {
+            let column = train.sequences.iter().flat_map(|s| s.values.iter().skip(channel).step_by(names.len()));
+            let valid = column.filter(|value| !value.is_nan()).map(|&value| f64::from(value)).collect();
+            statistics::fit(valid, kind).ok_or_else(|| DataError::TooLittle {
+                path: train.path.clone(),
+                what: format!("channel {name:?}"),
+                expected: "at least one value in the training split".into(),
+                found: "none".into(),
+            })
+        });
+        Ok(Scaler { kind, missing, features: features.collect::<Result<_, _>>()? })
     }
 
     /// The sequence's raw values with every missing one filled by the policy.
+    ///
+    /// # Panics
+    /// If the sequence has another number of channels than the scaler; so for every method that takes a sequence.
     pub fn fill_raw(&self, sequence: &Sequence) -> Result<Vec<f32>, DataError> {
-        let _ = sequence;
-        todo!("being written")
+        let mut values = sequence.values.clone();
+        self.fill_in_place(sequence.steps, &mut values).map_err(|fault| self.describe(fault, sequence))?;
+        Ok(values)
     }
 
     /// Fills missing values, then scales; computed in f64 and rounded once to f32.
     pub fn apply(&self, sequence: &Sequence) -> Result<Vec<f32>, DataError> {
-        let _ = sequence;
-        todo!("being written")
+        let mut values = sequence.values.clone();
+        self.apply_in_place(sequence.steps, &mut values).map_err(|fault| self.describe(fault, sequence))?;
+        Ok(values)
+    }
+
+    /// Fills and scales `[steps, channels]`.
+    ///
+    /// # Panics
+    /// If `values` is not of that shape.
+    pub(crate) fn apply_in_place(&self, steps: usize, values: &mut [f32]) -> Result<(), Fault> {
+        self.fill_in_place(steps, values)?;
+        if self.features.is_empty() {
+            return Ok(());
+        }
+        for (step, row) in values.chunks_exact_mut(self.features.len()).enumerate() {
+            for (channel, (value, feature)) in row.iter_mut().zip(&self.features).enumerate() {
+                let scaled = ((f64::from(*value) - feature.offset) / feature.scale) as f32;
+                if !scaled.is_finite() {
+                    return Err(Fault { step, channel, kind: FaultKind::NotFinite(*value) });
+                }
+                *value = scaled;
+            }
+        }
+        Ok(())
+    }
+
+    fn fill_in_place(&self, steps: usize, values: &mut [f32]) -> Result<(), Fault> {
+        if self.features.is_empty() {
+            return Ok(());
+        }
+        assert_eq!(values.len(), steps * self.features.len(), "the scaler knows {} channels", self.features.len());
+        let mut filler = Filler::new(self);
+        for (step, row) in values.chunks_exact_mut(self.features.len()).enumerate() {
+            filler.step(row).map_err(|channel| Fault { step, channel, kind: FaultKind::Missing })?;
+        }
+        Ok(())
+    }
+
+    fn describe(&self, fault: Fault, sequence: &Sequence) -> DataError {
+        let channel = fault.channel().to_string();
+        fault.into_error(Path::new("input"), sequence, channel)
     }
 }
 
@@ -90,11 +182,34 @@ impl<'a> Filler<'a> {
         Filler { scaler, last: scaler.features.iter().map(|feature| feature.fill as f32).collect() }
     }
 
-    /// Fills the missing values of one raw step in place and returns how many there were; under
-    /// [`MissingPolicy::Error`], the first missing channel as the error.
+    /// Forgets every step, as at the start of a sequence.
+    pub fn reset(&mut self) {
+        for (last, feature) in self.last.iter_mut().zip(&self.scaler.features) {
+            *last = feature.fill as f32;
+        }
+    }
+
+    /// Fills the missing values (NaN) of one raw step in place and returns how many there were; under
+    /// [`MissingPolicy::Error`], the first missing channel as the error, with the step left as it was.
     pub fn step(&mut self, raw: &mut [f32]) -> Result<usize, usize> {
-        let _ = (raw, self.scaler, &mut self.last);
-        todo!("being written")
+        let mut filled = 0;
+        for (channel, (value, last)) in raw.iter_mut().zip(&mut self.last).enumerate() {
+            if !value.is_nan() {
+                if self.scaler.missing == MissingPolicy::HoldLast {
+                    *last = *value;
+                }
+                continue;
+            }
+            match self.scaler.missing {
+                MissingPolicy::Error => return Err(channel),
+                // Under `mean`, `last` is never anything but the mean.
+                MissingPolicy::HoldLast | MissingPolicy::Mean => {
+                    *value = *last;
+                    filled += 1;
+                }
+            }
+        }
+        Ok(filled)
     }
 }
 
@@ -109,8 +224,27 @@ pub struct TargetScaler {
 impl TargetScaler {
     /// Fits on the training split; `None` for classification. Without `standardise` every target is left as it is.
     pub fn fit(train: &Dataset, standardise: bool) -> Result<Option<TargetScaler>, DataError> {
-        let _ = (train, standardise);
-        todo!("being written")
+        let Targets::Values { names } = &train.targets else { return Ok(None) };
+        let kind = if standardise { ScalerKind::Standard } else { ScalerKind::None };
+        let features = names.iter().enumerate().map(|(output, name)| {
+            let column = train.sequences.iter().flat_map(|sequence| {
+                match &sequence.target {
+                    SequenceTarget::Values(values) | SequenceTarget::StepValues(values) => values.as_slice(),
+                    SequenceTarget::Class(_) | SequenceTarget::Classes(_) | SequenceTarget::Absent => &[],
+                }
+                .iter()
+                .skip(output)
+                .step_by(names.len())
+            });
+            let valid = column.filter(|value| !value.is_nan()).map(|&value| f64::from(value)).collect();
+            statistics::fit(valid, kind).ok_or_else(|| DataError::TooLittle {
+                path: train.path.clone(),
+                what: format!("target {name:?}"),
+                expected: "at least one value in the training split".into(),
+                found: "none".into(),
+            })
+        });
+        Ok(Some(TargetScaler { features: features.collect::<Result<_, _>>()? }))
     }
 
     /// One raw value of output `output` as the model should say it.
