@@ -17,6 +17,7 @@ mod config;
 mod dataset;
 mod error;
 mod load;
+pub mod metrics;
 mod random;
 mod scaler;
 mod statistics;
