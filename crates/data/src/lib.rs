@@ -13,13 +13,19 @@
 #![warn(missing_docs)]
 
 mod batch;
+mod check;
 mod config;
 mod dataset;
+mod divide;
 mod error;
+mod files;
 mod load;
 pub mod metrics;
+mod names;
 mod random;
+mod resolve;
 mod scaler;
+mod split;
 mod statistics;
 
 pub use batch::{Batch, BatchTargets, Batches, Prepared, batches};

@@ -1,0 +1,256 @@
+//! From the arrays of an NPZ (or `.npy` files) to sequences.
+
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::array::{Array, Arrays, Items};
+use super::{Format, Request, Source, SourceInputs, SourceTargets};
+use crate::config::{DataConfig, TargetColumns};
+use crate::dataset::{Sequence, SequenceTarget, TargetPer};
+use crate::error::DataError;
+use crate::names::Names;
+
+/// Reads `path`; the other `.npy` files of a configuration are relative to `base`.
+pub(crate) fn read(path: &Path, base: &Path, format: Format, request: Request<'_>) -> Result<Source, DataError> {
+    let config = request.config;
+    let mut notes = Vec::new();
+    let (mut arrays, input_name) = match format {
+        Format::Npy => (
+            Arrays::Files { base: base.to_owned(), hash: Sha256::new() },
+            // An absolute path replaces the base when joined to it.
+            std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy().into_owned(),
+        ),
+        Format::Npz | Format::Csv { .. } => (Arrays::open(path)?, request.token().unwrap_or(&config.inputs).to_owned()),
+    };
+    let x = arrays.read(&input_name)?;
+    let (count, steps, width) = input_shape(&x, request)?;
+    let y = match (request.targets, target_name(config, format)?) {
+        (true, name) => Some(arrays.read(&name)?),
+        (false, _) => None,
+    };
+    let lengths = match &config.lengths {
+        Some(name) => lengths(&arrays.read(name)?, count, steps)?,
+        None if format == Format::Npz && arrays.has("lengths") => {
+            notes.push(format!("{}: lengths are taken from the array \"lengths\"", path.display()));
+            lengths(&arrays.read("lengths")?, count, steps)?
+        }
+        None => vec![steps; count],
+    };
+    let group = match &config.group {
+        // Only a split needs the groups: a file for a trained model may do without the array.
+        Some(name) if request.schema.is_none() || arrays.has(name) => {
+            let group = arrays.read(name)?;
+            group.expect_shape(&[&[count], &[count, 1]], "one group per sequence")?;
+            Some(group)
+        }
+        _ => None,
+    };
+    let hash = arrays.into_hash();
+
+    let (targets, target_values) = match y {
+        None => (SourceTargets::Absent, vec![SequenceTarget::Absent; count]),
+        Some(y) if request.classes() => class_targets(&y, &lengths, steps, request)?,
+        Some(y) => value_targets(y, &lengths, steps, request)?,
+    };
+    let (inputs, values) = inputs(x, &lengths, (steps, width), request)?;
+    let mut sequences = Vec::with_capacity(count);
+    for (index, target) in target_values.into_iter().enumerate() {
+        sequences.push(Sequence {
+            name: index.to_string(),
+            steps: lengths[index],
+            values: values[index * steps * width..][..lengths[index] * width].to_vec(),
+            target,
+            group: group.as_ref().map(|group| group.text(index)).transpose()?,
+        });
+    }
+    let path = path.to_owned();
+    Ok(Source { path, hash, inputs, targets, target_per: request.target_per(), sequences, notes })
+}
+
+fn target_name(config: &DataConfig, format: Format) -> Result<String, DataError> {
+    match (&config.target, format) {
+        (Some(TargetColumns::One(name)), _) => Ok(name.clone()),
+        (None, Format::Npz) => Ok("y".into()),
+        (None, _) => Err(DataError::Config {
+            key: "target".into(),
+            problem: "expected the path of the .npy file with the targets, found none".into(),
+        }),
+        (Some(TargetColumns::Many(_)), _) => Err(DataError::Config {
+            key: "target".into(),
+            problem: "expected the name of one array (it may have several values per sequence), found a list".into(),
+        }),
+    }
+}
+
+/// `(sequences, steps, channels)`.
+fn input_shape(x: &Array, request: Request<'_>) -> Result<(usize, usize, usize), DataError> {
+    let shape = match (x.shape.as_slice(), request.token()) {
+        (&[count, steps], _) => (count, steps, 1),
+        (&[count, steps, width], None) => (count, steps, width),
+        (shape, token) => {
+            let expected =
+                if token.is_some() { "shape [n, steps]" } else { "shape [n, steps, channels] or [n, steps]" };
+            return Err(x.wrong("", expected, &format!("{shape:?}")));
+        }
+    };
+    if shape.0 == 0 || shape.1 == 0 || shape.2 == 0 {
+        return Err(x.wrong("", "at least one sequence, step and channel", &format!("shape {:?}", x.shape)));
+    }
+    if let Some(names) = request.channels().filter(|names| names.len() != shape.2) {
+        let expected = format!("{} channels ({})", names.len(), names.join(", "));
+        return Err(x.wrong("", &expected, &format!("{} (shape {:?})", shape.2, x.shape)));
+    }
+    Ok(shape)
+}
+
+fn lengths(array: &Array, count: usize, steps: usize) -> Result<Vec<usize>, DataError> {
+    array.expect_shape(&[&[count], &[count, 1]], "one length per sequence")?;
+    let length = |index: usize| {
+        let text = array.text(index)?;
+        match text.parse::<usize>() {
+            Ok(length) if (1..=steps).contains(&length) => Ok(length),
+            _ => Err(array.wrong(&format!("sequence {index}"), &format!("a length of 1 to {steps} steps"), &text)),
+        }
+    };
+    (0..count).map(length).collect()
+}
+
+/// The inputs' names, and `[n, steps, width]` padding included.
+fn inputs(
+    x: Array,
+    lengths: &[usize],
+    (steps, width): (usize, usize),
+    request: Request<'_>,
+) -> Result<(SourceInputs, Vec<f32>), DataError> {
+    if let Some(column) = request.token() {
+        let mut tokens = Names::default();
+        let mut values = vec![0.0; lengths.len() * steps];
+        for (sequence, &length) in lengths.iter().enumerate() {
+            for step in 0..length {
+                let text = x.text(sequence * steps + step)?;
+                values[sequence * steps + step] = tokens.id(&text, || place(sequence, Some(step))) as f32;
+            }
+        }
+        return Ok((SourceInputs::Tokens { column: column.into(), tokens }, values));
+    }
+    let names = match request.channels() {
+        Some(names) => names.to_vec(),
+        None if width == 1 => vec![x.name.clone()],
+        None => (0..width).map(|channel| format!("{}_{channel}", x.name)).collect(),
+    };
+    let (path, name) = (x.path.clone(), x.name.clone());
+    let values = x.into_floats()?;
+    for (sequence, &length) in lengths.iter().enumerate() {
+        let own = &values[sequence * steps * width..][..length * width];
+        if let Some(place) = own.iter().position(|value| value.is_infinite()) {
+            return Err(DataError::Content {
+                path,
+                place: format!(
+                    "array {name:?}, sequence {sequence}, step {}, channel {}",
+                    place / width,
+                    names[place % width]
+                ),
+                expected: "a finite number".into(),
+                found: own[place].to_string(),
+            });
+        }
+    }
+    Ok((SourceInputs::Channels(names), values))
+}
+
+fn place(sequence: usize, step: Option<usize>) -> String {
+    match step {
+        None => format!("sequence {sequence}"),
+        Some(step) => format!("sequence {sequence}, step {step}"),
+    }
+}
+
+fn class_targets(
+    y: &Array,
+    lengths: &[usize],
+    steps: usize,
+    request: Request<'_>,
+) -> Result<(SourceTargets, Vec<SequenceTarget>), DataError> {
+    let count = lengths.len();
+    let mut names = Names::default();
+    let mut class = |index: usize, sequence: usize, step: Option<usize>| -> Result<usize, DataError> {
+        let mut text = y.text(index)?;
+        // `labels` names the codes; a text is its own label.
+        if let (Some(labels), false) = (&request.config.labels, matches!(y.items, Items::Texts(_))) {
+            match text.parse::<usize>().ok().and_then(|code| labels.get(code)) {
+                Some(label) => text.clone_from(label),
+                None => {
+                    let expected = format!("a class below {}, the number of labels", labels.len());
+                    return Err(y.wrong(&place(sequence, step), &expected, &text));
+                }
+            }
+        }
+        Ok(names.id(&text, || format!("array {:?}, {}", y.name, place(sequence, step))))
+    };
+    let mut targets = Vec::with_capacity(count);
+    match request.target_per() {
+        TargetPer::Sequence => {
+            y.expect_shape(&[&[count], &[count, 1]], "one class per sequence")?;
+            for sequence in 0..count {
+                targets.push(SequenceTarget::Class(class(sequence, sequence, None)?));
+            }
+        }
+        TargetPer::Step => {
+            y.expect_shape(&[&[count, steps], &[count, steps, 1]], "one class per step")?;
+            for (sequence, &length) in lengths.iter().enumerate() {
+                let classes = (0..length).map(|step| class(sequence * steps + step, sequence, Some(step)));
+                targets.push(SequenceTarget::Classes(classes.collect::<Result<_, _>>()?));
+            }
+        }
+    }
+    Ok((SourceTargets::Labels(names), targets))
+}
+
+fn value_targets(
+    y: Array,
+    lengths: &[usize],
+    steps: usize,
+    request: Request<'_>,
+) -> Result<(SourceTargets, Vec<SequenceTarget>), DataError> {
+    let count = lengths.len();
+    let per_step = request.target_per() == TargetPer::Step;
+    let outputs = match (y.shape.as_slice(), per_step) {
+        (&[n], false) if n == count => 1,
+        (&[n, outputs], false) if n == count && outputs > 0 => outputs,
+        (&[n, s], true) if (n, s) == (count, steps) => 1,
+        (&[n, s, outputs], true) if (n, s) == (count, steps) && outputs > 0 => outputs,
+        (shape, false) => {
+            return Err(y.wrong("", &format!("shape [{count}] or [{count}, outputs]"), &format!("{shape:?}")));
+        }
+        (shape, true) => {
+            let expected = format!("shape [{count}, {steps}] or [{count}, {steps}, outputs]");
+            return Err(y.wrong("", &expected, &format!("{shape:?}")));
+        }
+    };
+    let names = match outputs {
+        1 => vec![y.name.clone()],
+        _ => (0..outputs).map(|output| format!("{}_{output}", y.name)).collect(),
+    };
+    let (path, name) = (y.path.clone(), y.name.clone());
+    let values = y.into_floats()?;
+    let each = if per_step { steps * outputs } else { outputs };
+    let mut targets = Vec::with_capacity(count);
+    for (sequence, &length) in lengths.iter().enumerate() {
+        let own = &values[sequence * each..][..if per_step { length * outputs } else { outputs }];
+        let wrong = |value: &f32| if per_step { value.is_infinite() } else { !value.is_finite() };
+        if let Some(at) = own.iter().position(wrong) {
+            return Err(DataError::Content {
+                path,
+                place: format!("array {name:?}, {}", place(sequence, per_step.then_some(at / outputs))),
+                expected: "a finite number".into(),
+                found: own[at].to_string(),
+            });
+        }
+        targets.push(match per_step {
+            true => SequenceTarget::StepValues(own.to_vec()),
+            false => SequenceTarget::Values(own.to_vec()),
+        });
+    }
+    Ok((SourceTargets::Values(names), targets))
+}
