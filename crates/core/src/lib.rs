@@ -1,1 +1,49 @@
-//! Float recurrent models: definition, training, fine-tuning, metrics.
+//! Float recurrent models: definition, training, fine-tuning, evaluation.
+//!
+//! The way of a model through this crate:
+//!
+//! 1. [`Config::load`] reads and checks one TOML document.
+//! 2. [`train`] (or [`finetune`]) fits scaler and network on `emberloop_data::Splits` and yields a checkpoint; it tells a
+//!    [`Progress`] what happens, can be cancelled, and goes on bit by bit where it was interrupted.
+//! 3. [`evaluate`] and [`forward`] run a checkpoint on data.
+//!
+//! | module | one sentence |
+//! |---|---|
+//! | [`backend`] | the one file that names concrete backends |
+//! | [`config`] | the TOML document and its checks |
+//! | `model` | embedding, stacked layers, pooling, head; initial weights; names in PyTorch's layout |
+//! | `recurrence` | the loop over time as one operation of the autodiff graph, one file per cell |
+//! | `loss`, `optim`, `clip`, `schedule` | PyTorch's and Keras's definitions, tested against their numbers |
+//! | [`metrics`], [`monitor`] | numbers to judge by, and which way is better |
+//! | `train` | epochs, early stopping, resume |
+//! | [`parity`] | forward, gradients and optimizer steps by PyTorch name, for tests |
+//!
+//! Nothing public is generic over a backend: a [`Device`] names one at run time.
+#![warn(missing_docs)]
+
+pub mod backend;
+pub mod config;
+pub mod metrics;
+pub mod monitor;
+
+mod clip;
+mod evaluate;
+mod finetune;
+mod loss;
+mod model;
+mod optim;
+#[doc(hidden)]
+pub mod parity;
+mod progress;
+mod recurrence;
+mod rng;
+mod schedule;
+mod train;
+
+pub use backend::{Device, DeviceError, check_device};
+pub use config::{Config, ConfigError};
+pub use evaluate::{EvaluateError, Evaluation, Prediction, evaluate, forward};
+pub use finetune::{FinetuneOptions, finetune};
+pub use metrics::{ClassMetrics, Metrics, ValueMetrics};
+pub use progress::{BatchReport, EpochReport, Progress, Silent, Start};
+pub use train::{Ended, Options, Outcome, RESUME_FILE, TrainError, train};

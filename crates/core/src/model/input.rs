@@ -1,0 +1,77 @@
+//! A batch on the device, and the row numbers that make padding invisible.
+
+use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
+use emberloop_checkpoint::{Architecture, Pooling};
+use emberloop_data::Batch;
+
+/// The inputs of a batch, time-major: row `step * batch + sequence`.
+#[derive(Clone, Debug)]
+pub struct Input<B: Backend> {
+    /// Steps of the longest sequence.
+    pub steps: usize,
+    /// Number of sequences.
+    pub batch: usize,
+    /// `[steps * batch, channels]`; unused with tokens.
+    pub values: Tensor<B, 2>,
+    /// `[steps * batch]`, for a network with an embedding.
+    pub tokens: Option<Tensor<B, 1, Int>>,
+    /// `[batch]`: the row of each sequence's last own step.
+    pub last_rows: Tensor<B, 1, Int>,
+    /// `[steps * batch]`: the rows of each sequence reversed by its own length, padding left in place.
+    pub reversed_rows: Option<Tensor<B, 1, Int>>,
+    /// `[steps, batch, 1]`: 1 / length on own steps, 0 on padding; for mean pooling.
+    mean_weights: Option<Tensor<B, 3>>,
+}
+
+impl<B: Backend> Input<B> {
+    /// Moves a batch to the device.
+    pub fn new(batch: &Batch, architecture: &Architecture, device: &B::Device) -> Self {
+        let Batch { batch: count, steps, channels, ref lengths, .. } = *batch;
+        let rows = steps * count;
+        let mut values = Vec::with_capacity(rows * channels);
+        for step in 0..steps {
+            for sequence in 0..count {
+                let start = (sequence * steps + step) * channels;
+                values.extend_from_slice(&batch.inputs[start..start + channels]);
+            }
+        }
+        let tokens = architecture.embedding.map(|_| {
+            let ids: Vec<i64> = values.iter().map(|&id| id as i64).collect();
+            Tensor::from_data(TensorData::new(ids, [rows]), device)
+        });
+        let last = lengths.iter().enumerate().map(|(sequence, length)| ((length - 1) * count + sequence) as i64);
+        let reversed = architecture.bidirectional.then(|| {
+            let row = |step: usize, sequence: usize| {
+                let length = lengths[sequence];
+                let source = if step < length { length - 1 - step } else { step };
+                (source * count + sequence) as i64
+            };
+            let rows_in_order = (0..steps).flat_map(|step| (0..count).map(move |sequence| (step, sequence)));
+            let order: Vec<i64> = rows_in_order.map(|(step, sequence)| row(step, sequence)).collect();
+            Tensor::from_data(TensorData::new(order, [rows]), device)
+        });
+        let mean = (architecture.pooling == Pooling::Mean).then(|| {
+            let weight = |step, length| if step < length { 1.0 / length as f32 } else { 0.0 };
+            let weights: Vec<f32> =
+                (0..steps).flat_map(|step| lengths.iter().map(move |&length| weight(step, length))).collect();
+            Tensor::from_data(TensorData::new(weights, [steps, count, 1]), device)
+        });
+        Self {
+            steps,
+            batch: count,
+            values: Tensor::from_data(TensorData::new(values, [rows, channels]), device),
+            tokens,
+            last_rows: Tensor::from_data(TensorData::new(last.collect::<Vec<_>>(), [count]), device),
+            reversed_rows: reversed,
+            mean_weights: mean,
+        }
+    }
+
+    /// The mean over each sequence's own steps: `[steps * batch, features]` to `[batch, features]`.
+    pub fn mean(&self, features: Tensor<B, 2>) -> Tensor<B, 2> {
+        let [_, columns] = features.dims();
+        let weights = self.mean_weights.clone().expect("prepared for mean pooling");
+        let weighted = features.reshape([self.steps, self.batch, columns]) * weights;
+        weighted.sum_dim(0).reshape([self.batch, columns])
+    }
+}

@@ -1,0 +1,168 @@
+//! Forward, gradients and optimizer steps by PyTorch name: what the tests hold against PyTorch's own numbers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use burn::{
+    module::AutodiffModule,
+    optim::GradientsParams,
+    tensor::{ElementConversion, backend::AutodiffBackend},
+};
+use emberloop_checkpoint::{Architecture, Tensor};
+use emberloop_data::Batch;
+
+use crate::{
+    backend::{self, Device, DeviceError},
+    clip::clip,
+    config::{ClipConfig, OptimizerConfig},
+    loss::Loss as InnerLoss,
+    model::{Dropout, Input, Network, Parameter, host, parameters, values},
+    optim::Optimizer,
+    recurrence::TrainBackend,
+};
+
+/// A loss by PyTorch's name and arguments.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Loss {
+    /// `torch.nn.functional.cross_entropy(weight=, label_smoothing=)`
+    CrossEntropy {
+        /// One per class.
+        class_weights: Vec<f64>,
+        /// Spread over all classes.
+        label_smoothing: f64,
+    },
+    /// `mse_loss`
+    Mse,
+    /// `l1_loss`
+    Mae,
+    /// `huber_loss(delta=)`
+    Huber {
+        /// Where it turns.
+        delta: f64,
+    },
+}
+
+/// Weights, a batch and a loss.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// The network's shape.
+    pub architecture: Architecture,
+    /// Every weight by name, in PyTorch's layout.
+    pub tensors: BTreeMap<String, Tensor>,
+    /// Inputs and targets.
+    pub batch: Batch,
+    /// What is minimised.
+    pub loss: Loss,
+}
+
+/// What one forward and backward pass yields.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gradients {
+    /// `[batch, outputs]`, or `[steps, batch, outputs]` with a head on every step.
+    pub outputs: Vec<f32>,
+    /// The mean loss.
+    pub loss: f64,
+    /// By name, in PyTorch's layout.
+    pub gradients: BTreeMap<String, Tensor>,
+}
+
+/// The weights by name after a step, and the gradient's global norm before clipping.
+pub type Step = (BTreeMap<String, Tensor>, f64);
+
+/// Forward and backward.
+pub fn gradients(case: &Case, device: Device) -> Result<Gradients, DeviceError> {
+    backend::dispatch(device, Backward(case))
+}
+
+/// `steps` steps of an optimizer on the same batch.
+pub fn optimize(
+    case: &Case,
+    optimizer: &OptimizerConfig,
+    clip: Option<ClipConfig>,
+    steps: usize,
+    device: Device,
+) -> Result<Vec<Step>, DeviceError> {
+    backend::dispatch(device, Optimize { case, optimizer, clip, steps })
+}
+
+impl Loss {
+    fn inner(&self) -> InnerLoss {
+        match self.clone() {
+            Loss::CrossEntropy { class_weights, label_smoothing } => {
+                InnerLoss::CrossEntropy { class_weights, label_smoothing }
+            }
+            Loss::Mse => InnerLoss::Mse,
+            Loss::Mae => InnerLoss::Mae,
+            Loss::Huber { delta } => InnerLoss::Huber { delta },
+        }
+    }
+}
+
+struct Pass<B: TrainBackend> {
+    outputs: Vec<f32>,
+    loss: f64,
+    gradients: GradientsParams,
+    network: Network<B>,
+}
+
+fn pass<B: TrainBackend>(case: &Case, network: Network<B>, device: &B::Device) -> Pass<B> {
+    let input = Input::new(&case.batch, &case.architecture, device);
+    let loss = case.loss.inner();
+    let target = loss.target::<B>(&case.batch, device).expect("some target counts");
+    let output = network.forward(&case.architecture, &input, &mut Dropout::off());
+    let outputs = values(output.clone().inner());
+    let loss = loss.mean(output, &target);
+    let value = loss.clone().into_scalar().elem::<f64>();
+    let gradients = GradientsParams::from_grads(loss.backward(), &network);
+    Pass { outputs, loss: value, gradients, network }
+}
+
+struct Backward<'a>(&'a Case);
+
+impl backend::Task for Backward<'_> {
+    type Output = Gradients;
+
+    fn run<B: TrainBackend>(self, device: B::Device) -> Gradients {
+        let case = self.0;
+        let network = Network::<B>::from_tensors(&case.architecture, &case.tensors, &BTreeSet::new(), &device);
+        let Pass { outputs, loss, gradients, network } = pass(case, network, &device);
+        let named = parameters(&network).into_iter().filter_map(|(name, parameter)| {
+            let gradient = read::<B>(&gradients, &parameter)?;
+            Some((name, gradient))
+        });
+        Gradients { outputs, loss, gradients: named.collect() }
+    }
+}
+
+fn read<B: AutodiffBackend>(gradients: &GradientsParams, parameter: &Parameter<'_, B>) -> Option<Tensor> {
+    let id = parameter.id();
+    Some(match parameter {
+        Parameter::Matrix(_) => host(gradients.get::<B::InnerBackend, 2>(id)?),
+        Parameter::Transposed(_) => host(gradients.get::<B::InnerBackend, 2>(id)?.transpose()),
+        Parameter::Vector(_) => host(gradients.get::<B::InnerBackend, 1>(id)?),
+    })
+}
+
+struct Optimize<'a> {
+    case: &'a Case,
+    optimizer: &'a OptimizerConfig,
+    clip: Option<ClipConfig>,
+    steps: usize,
+}
+
+impl backend::Task for Optimize<'_> {
+    type Output = Vec<Step>;
+
+    fn run<B: TrainBackend>(self, device: B::Device) -> Self::Output {
+        let case = self.case;
+        let mut network = Network::<B>::from_tensors(&case.architecture, &case.tensors, &BTreeSet::new(), &device);
+        let mut optimizer = Optimizer::<B>::new(self.optimizer);
+        (0..self.steps)
+            .map(|_| {
+                let mut pass = pass(case, network.clone(), &device);
+                let norm = clip(&mut pass.gradients, &pass.network, self.clip);
+                network = optimizer.step(self.optimizer.learning_rate(), pass.network, pass.gradients);
+                (network.valid().to_tensors(), norm)
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,89 @@
+//! Training: from a configuration and splits to a checkpoint.
+
+mod epoch;
+mod job;
+mod resume;
+mod stopping;
+
+pub use job::TrainError;
+pub(crate) use job::{Job, architecture, check_targets, run};
+pub use resume::RESUME_FILE;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+};
+
+use emberloop_checkpoint::Checkpoint;
+use emberloop_data::{Scaler, Splits, TargetScaler};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    backend::Device,
+    config::Config,
+    model::initial_tensors,
+    progress::{EpochReport, Progress},
+};
+
+/// How to run, as opposed to what.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Where to compute.
+    pub device: Device,
+    /// Where the resume state goes after every epoch, as [`RESUME_FILE`]; nowhere if `None`.
+    pub resume_dir: Option<PathBuf>,
+    /// Go on from the state in `resume_dir`. If an earlier run left none (it ended before its first epoch did), start
+    /// from the beginning: either way the result is that of an uninterrupted run.
+    pub resume: bool,
+    /// Set to stop before the next batch, with the last finished epoch on disk.
+    pub cancel: Option<Arc<AtomicBool>>,
+}
+
+/// What training yields.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The model.
+    pub checkpoint: Checkpoint,
+    /// Every epoch, resumed ones included.
+    pub history: Vec<EpochReport>,
+    /// Of the kept weights: the training split's, `val_...` and, where there is a test split, `test_...`.
+    pub metrics: BTreeMap<String, f64>,
+    /// The epoch whose weights were kept, counted from 1.
+    pub kept_epoch: usize,
+    /// Why training ended.
+    pub ended: Ended,
+}
+
+/// Why training ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// All epochs ran.
+    Completed,
+    /// The monitored metric had stopped getting better.
+    EarlyStopped,
+}
+
+/// Trains a fresh model.
+///
+/// On the CPU the result depends on configuration and data alone: neither on the observer, nor on interruptions, nor on
+/// what else runs in the process.
+pub fn train(
+    config: &Config,
+    splits: &Splits,
+    options: &Options,
+    progress: &mut dyn Progress,
+) -> Result<Outcome, TrainError> {
+    check_targets(config, splits)?;
+    let scaler = Scaler::fit(&splits.train, config.scaler.kind, config.scaler.missing)?;
+    let target_scaler = TargetScaler::fit(&splits.train, config.scaler.target)?;
+    let architecture = architecture(config, &splits.train);
+    let tensors = initial_tensors(&architecture, config.training.seed);
+    let job =
+        Job { config, splits, architecture, scaler, target_scaler, tensors, frozen: BTreeSet::new(), parent: None };
+    run(job, options, progress)
+}
+
+#[cfg(test)]
+mod tests;
