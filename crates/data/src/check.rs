@@ -31,13 +31,10 @@ pub(crate) fn check(config: &DataConfig) -> Result<(), DataError> {
             return wrong(key, "expected either a list of groups or a file, found both".into());
         }
     }
-    if let (Some(validation), Some(test)) = (&config.validation_groups, &config.test_groups) {
-        if let Some(group) = validation.iter().find(|group| test.contains(group)) {
-            return wrong(
-                "test_groups",
-                format!("expected groups that validation_groups does not name, found {group:?}"),
-            );
-        }
+    if let (Some(validation), Some(test)) = (&config.validation_groups, &config.test_groups)
+        && let Some(group) = validation.iter().find(|group| test.contains(group))
+    {
+        return wrong("test_groups", format!("expected groups that validation_groups does not name, found {group:?}"));
     }
     if config.token.is_some() && config.channels.is_some() {
         return wrong("token", "expected either a token column or channels, found both".into());
