@@ -1,1 +1,54 @@
-fn main() {}
+//! Developer commands: `cargo xtask ...`. CI calls the same ones.
+
+mod bench;
+mod check;
+mod process;
+mod setup;
+mod summary;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What a command returns; the message is one line that names the cause.
+type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", about = "Developer commands of Emberloop")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what the firmware needs: compilers for the boards' targets, and QEMU
+    Setup(setup::Options),
+    /// Set up what is missing and run every test, host and firmware
+    Test(test::Options),
+    /// Everything CI runs: format, clippy, docs, no_std builds, the cuda feature, licences, tests
+    Check(check::Options),
+    /// Measure the engine on every QEMU board: instructions, flash, RAM, stack
+    BenchFirmware(bench::Options),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Setup(options) => setup::run(&options),
+        Command::Test(options) => test::run(&options),
+        Command::Check(options) => check::run(&options),
+        Command::BenchFirmware(options) => bench::run(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // `test` has its last line for itself; what failed is above it.
+            let message = error.to_string();
+            if !message.is_empty() {
+                eprintln!("error: {message}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}

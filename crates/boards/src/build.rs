@@ -1,0 +1,143 @@
+//! Building a board's firmware around a set of models.
+
+use std::collections::hash_map::DefaultHasher;
+use std::fs::{self, File};
+use std::hash::{Hash, Hasher};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::child::{self, Finished};
+use crate::{Board, BoardError, Firmware, Toolchain};
+
+/// No build takes this long, even with every dependency to compile on a small machine.
+const LIMIT: Duration = Duration::from_secs(1800);
+
+/// What goes into a firmware.
+#[derive(Clone, Debug, Default)]
+pub struct BuildOptions {
+    /// A folder with `NAME.ember` and, for test sequences, `NAME.seq`; `None` for the model of the repository.
+    pub models: Option<PathBuf>,
+    /// Mark each step for the instruction counter and measure the stack.
+    pub measure: bool,
+}
+
+/// A firmware that is ready to run.
+#[derive(Clone, Debug)]
+pub struct Binary {
+    /// The board it is for.
+    pub board: Board,
+    /// The ELF file.
+    pub elf: PathBuf,
+}
+
+impl Firmware {
+    /// Builds the firmware of `board`.
+    ///
+    /// Builds of several processes wait for each other; each set of models has a file of its own.
+    ///
+    /// # Errors
+    /// [`BoardError::NoToolchain`], [`BoardError::Build`], or [`BoardError::File`].
+    pub fn build(&self, board: &Board, options: &BuildOptions) -> Result<Binary, BoardError> {
+        let toolchain = Toolchain::for_target(&board.target)?;
+        let lock = self.lock()?;
+        let mut command = self.cargo_build(&toolchain, &board.name);
+        command.args(["--release", "--target", &board.target]);
+        if options.measure {
+            command.args(["--features", "measure"]);
+        }
+        if !board.rustflags.is_empty() {
+            command.arg("--config").arg(format!("target.{}.rustflags={:?}", board.target, board.rustflags));
+        }
+        command.env_remove("EMBERLOOP_MODELS");
+        let mut hasher = DefaultHasher::new();
+        options.measure.hash(&mut hasher);
+        if let Some(models) = &options.models {
+            let models = models.canonicalize().map_err(|source| file_error(models, source))?;
+            hash_folder(&models, &mut hasher)?;
+            command.env("EMBERLOOP_MODELS", models);
+        }
+        finished(&board.name, child::run(&mut command, b"", LIMIT, RUST_FIX)?)?;
+
+        let built = self.target_folder().join(&board.target).join("release").join(&board.name);
+        let elf = self.target_folder().join("emberloop").join(format!("{}-{:016x}.elf", board.name, hasher.finish()));
+        copy(&built, &elf)?;
+        drop(lock);
+        Ok(Binary { board: board.clone(), elf })
+    }
+
+    /// Builds the program that decodes the log, for this machine, and returns its path.
+    pub(crate) fn build_decoder(&self) -> Result<PathBuf, BoardError> {
+        let lock = self.lock()?;
+        let mut command = self.cargo_build(&Toolchain::InUse, DECODER);
+        finished(DECODER, child::run(&mut command, b"", LIMIT, RUST_FIX)?)?;
+        drop(lock);
+        Ok(self.target_folder().join("debug").join(DECODER))
+    }
+
+    /// Where everything that is built for boards goes.
+    pub fn target_folder(&self) -> PathBuf {
+        self.folder().join("target")
+    }
+
+    fn cargo_build(&self, toolchain: &Toolchain, package: &str) -> Command {
+        let mut command = toolchain.cargo();
+        // Inside the folder, so that its `.cargo/config.toml` applies.
+        command.current_dir(self.folder()).args(["build", "--package", package, "--color", "never"]);
+        command.arg("--target-dir").arg(self.target_folder());
+        command
+    }
+
+    /// Keeps other processes from building until the returned file is dropped: cargo's own lock ends before the result
+    /// is copied.
+    fn lock(&self) -> Result<File, BoardError> {
+        let path = self.target_folder().join("emberloop").join("lock");
+        let open = || {
+            fs::create_dir_all(self.target_folder().join("emberloop"))?;
+            let file = File::create(&path)?;
+            file.lock()?;
+            Ok(file)
+        };
+        open().map_err(|source| file_error(&path, source))
+    }
+}
+
+const DECODER: &str = "emberloop-decode";
+const RUST_FIX: &str = "install Rust by rustup";
+
+/// Fails with the build's first error line, after showing all of it.
+fn finished(name: &str, finished: Finished) -> Result<(), BoardError> {
+    if finished.status == Some(0) {
+        return Ok(());
+    }
+    eprintln!("{}", finished.stderr.trim_end());
+    let line = finished.stderr.lines().find(|line| line.starts_with("error")).unwrap_or("cargo did not finish");
+    Err(BoardError::Build { board: name.into(), message: line.into() })
+}
+
+/// Puts the content of every model into the hash, in the order of their names.
+fn hash_folder(folder: &Path, hasher: &mut DefaultHasher) -> Result<(), BoardError> {
+    let entries = fs::read_dir(folder).map_err(|source| file_error(folder, source))?;
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect();
+    paths.sort();
+    for path in paths {
+        path.file_name().hash(hasher);
+        fs::read(&path).map_err(|source| file_error(&path, source))?.hash(hasher);
+    }
+    Ok(())
+}
+
+/// Copies under a temporary name and renames, so that a run in another process never sees half a file.
+fn copy(from: &Path, to: &Path) -> Result<(), BoardError> {
+    let temporary = to.with_extension("tmp");
+    let copy = || {
+        fs::copy(from, &temporary)?;
+        fs::rename(&temporary, to)
+    };
+    copy().map_err(|source| file_error(from, source))
+}
+
+fn file_error(path: &Path, source: io::Error) -> BoardError {
+    BoardError::File { path: path.into(), source }
+}

@@ -1,0 +1,34 @@
+//! Boards on the host side: which there are, how their firmware is built, how it runs, what it logged.
+//!
+//! ```no_run
+//! use emberloop_boards::{BuildOptions, Firmware, RunOptions};
+//!
+//! let firmware = Firmware::locate()?;
+//! let board = firmware.board("qemu-m4")?;
+//! let binary = firmware.build(&board, &BuildOptions { models: Some("models-folder".into()), measure: false })?;
+//! let run = firmware.run(&binary, &RunOptions::default())?.checked()?;
+//! for output in &run.outputs {
+//!     println!("{} {} {:?}", output.sequence, output.step, output.values);
+//! }
+//! # Ok::<(), emberloop_boards::BoardError>(())
+//! ```
+//!
+//! A board is a folder `firmware/boards/NAME` with a `board.toml`; nothing else names it.
+
+mod board;
+mod build;
+mod child;
+mod elf;
+mod error;
+mod log;
+mod run;
+mod toolchain;
+
+pub use board::{Board, Emulator, Firmware, Memory, Probe, Region, Runner};
+pub use build::{Binary, BuildOptions};
+pub use child::Finished;
+pub use elf::{Footprint, footprint};
+pub use error::BoardError;
+pub use log::{Measurement, ModelFacts, Output, Summary};
+pub use run::{Run, RunOptions};
+pub use toolchain::{CACHE_VARIABLE, TOOLCHAIN_VARIABLE, Toolchain, cache_folder};

@@ -1,0 +1,80 @@
+//! `cargo xtask check`: everything that CI runs.
+
+use std::process::Command;
+
+use clap::Args;
+use emberloop_boards::{Firmware, Toolchain};
+
+use crate::process::{cargo, run as run_command, which};
+use crate::{Result, setup, test};
+
+#[derive(Args)]
+pub struct Options {
+    /// Install nothing: what lacks a tool is skipped, with the reason
+    #[arg(long)]
+    no_install: bool,
+    /// Leave the tests out
+    #[arg(long)]
+    no_tests: bool,
+}
+
+/// Runs the command; the first step that fails ends it.
+pub fn run(options: &Options) -> Result {
+    let firmware = Firmware::locate()?;
+    if !options.no_install {
+        setup::install_missing(&firmware)?;
+    }
+    format(&firmware)?;
+    run_command(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    run_command(cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+    // Compiled, not run: it needs no GPU and no CUDA installation to be checked.
+    run_command(cargo().args(["check", "--package", "emberloop", "--features", "cuda"]))?;
+    device_crates(&firmware)?;
+    licences()?;
+    if options.no_tests {
+        return Ok(());
+    }
+    test::run(&test::Options { no_install: options.no_install })
+}
+
+fn format(firmware: &Firmware) -> Result {
+    run_command(cargo().args(["fmt", "--all", "--check"]))?;
+    run_command(cargo().args(["fmt", "--all", "--check"]).current_dir(firmware.folder()))
+}
+
+/// What a user's own firmware links, compiled for each target without anything else: a dependency that needs `std` or a
+/// feature that only the application switches on shows here.
+fn device_crates(firmware: &Firmware) -> Result {
+    for target in firmware.targets()? {
+        let toolchain = match Toolchain::for_target(&target) {
+            Ok(toolchain) => toolchain,
+            Err(error) => {
+                println!("skipped: engine for {target}: {error}");
+                continue;
+            }
+        };
+        for features in [&[][..], &["--features", "defmt"]] {
+            let mut command = toolchain.cargo();
+            command.current_dir(firmware.folder()).arg("check").arg("--manifest-path");
+            command.arg(crate::process::root().join("crates/engine/Cargo.toml")).args(["--target", &target]);
+            command.arg("--target-dir").arg(firmware.target_folder()).args(features);
+            run_command(&mut command)?;
+        }
+    }
+    Ok(())
+}
+
+/// Licences, duplicate and forbidden crates, sources. The advisories need a database that is fetched; CI has none.
+fn licences() -> Result {
+    if which("cargo-deny").is_none() {
+        println!("skipped: licences: cargo-deny is not installed (`cargo install cargo-deny --locked`)");
+        return Ok(());
+    }
+    let manifests = ["Cargo.toml", "firmware/Cargo.toml"];
+    manifests.iter().try_for_each(|manifest| {
+        let mut command = Command::new("cargo-deny");
+        command.current_dir(crate::process::root());
+        command.args(["--manifest-path", manifest, "check", "--config", "deny.toml", "licenses", "bans", "sources"]);
+        run_command(&mut command)
+    })
+}

@@ -1,0 +1,77 @@
+//! `cargo xtask test`: set up what is missing, run every test, end with one line that counts them.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+
+use clap::Args;
+use emberloop_boards::Firmware;
+
+use crate::summary::Summary;
+use crate::{Result, process, setup};
+
+#[derive(Args, Default)]
+pub struct Options {
+    /// Install nothing: tests that lack a compiler or an emulator are skipped, with the reason
+    #[arg(long)]
+    pub no_install: bool,
+}
+
+/// Runs the command.
+pub fn run(options: &Options) -> Result {
+    let mut summary = Summary::default();
+    if !options.no_install {
+        // Without its tools a firmware test is skipped. Here that would be silence: this command promised to get them.
+        if let Err(error) =
+            Firmware::locate().map_err(Into::into).and_then(|firmware| setup::install_missing(&firmware))
+        {
+            summary.fail(format!("setup: {error} (`--no-install` skips what needs it)"));
+        }
+    }
+    cargo_test(&mut summary)?;
+
+    println!("\n{}{summary}", summary.details());
+    std::io::stdout().flush()?;
+    if summary.is_success() { Ok(()) } else { Err("".into()) }
+}
+
+/// Runs every test of the workspace, the documentation's among them, and passes its output on.
+fn cargo_test(summary: &mut Summary) -> Result {
+    let mut command = process::cargo();
+    command.args(["test", "--workspace", "--no-fail-fast", "--color", "never"]);
+    println!("$ {}", process::shown(&command));
+    let known_failures = summary.failed();
+    let status = pass_on(&mut command, |line| summary.line(line))?;
+    // A test program that does not compile, or one that dies, has no line of its own to count.
+    if !status && summary.failed() == known_failures {
+        summary.fail("cargo test");
+    }
+    Ok(())
+}
+
+/// Runs a command, shows its standard output as it comes, and hands each line to `line`. Returns whether it succeeded.
+fn pass_on(command: &mut Command, mut line: impl FnMut(&str)) -> Result<bool> {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    let mut output = BufReader::new(child.stdout.take().ok_or("the command has no output")?);
+    let mut bytes = Vec::new();
+    while output.read_until(b'\n', &mut bytes)? > 0 {
+        let text = String::from_utf8_lossy(&bytes);
+        print!("{text}");
+        line(text.trim_end());
+        bytes.clear();
+    }
+    Ok(child.wait()?.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_handed_on_and_the_status_kept() {
+        let mut lines = Vec::new();
+        let mut command = Command::new("sh");
+        let success = pass_on(command.args(["-c", "echo one; echo two; exit 4"]), |line| lines.push(line.to_owned()));
+        assert!(!success.unwrap());
+        assert_eq!(lines, ["one", "two"]);
+    }
+}

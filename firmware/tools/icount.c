@@ -1,0 +1,98 @@
+/* A QEMU TCG plugin that counts the instructions a guest executes, exactly.
+ *
+ *   cc -O2 -shared -fPIC -o icount.so icount.c                 (QEMU 9.1 and later)
+ *   qemu-system-arm ... -plugin ./icount.so[,hist=on][,out=FILE]
+ *
+ * Prints the total, and for each region between two marker instructions, which do
+ * nothing on any core:      begin              end
+ *   Thumb                   mov r9,r9 (46c9)   mov r10,r10 (46d2)
+ *   RISC-V (a HINT)         slti x0,x0,0x101   slti x0,x0,0x102
+ * The count of a region leaves both markers out. Only what is declared below is
+ * used of the plugin API: but for insn_data it is the same in API 1 to 5, so no header is needed.
+ * `cargo xtask bench-firmware` builds it and reads what it prints.
+ */
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifndef API
+#define API 4
+#endif
+#define EXPORT __attribute__((visibility("default")))
+typedef uint64_t id_t_;
+struct qemu_plugin_tb; struct qemu_plugin_insn; struct qemu_info;
+typedef void (*tb_cb)(id_t_, struct qemu_plugin_tb *);
+typedef void (*exec_cb)(unsigned, void *);
+extern void qemu_plugin_register_vcpu_tb_trans_cb(id_t_, tb_cb);
+extern size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *);
+extern struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *, size_t);
+extern void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *, exec_cb, int flags, void *);
+extern char *qemu_plugin_insn_disas(const struct qemu_plugin_insn *);
+extern size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *);
+extern void qemu_plugin_register_atexit_cb(id_t_, void (*)(id_t_, void *), void *);
+#if API >= 3
+extern size_t qemu_plugin_insn_data(const struct qemu_plugin_insn *, void *, size_t);
+#else
+extern const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *);
+#endif
+EXPORT int qemu_plugin_version = API;
+
+#define MAXOPS 4096
+static struct op { char name[24]; uint64_t n; } ops[MAXOPS];
+static unsigned n_ops;
+static uint64_t total, begin_at; static unsigned regions; static bool in_region, hist;
+static FILE *out;
+
+static void on_plain(unsigned cpu, void *u) { total++; if (u && in_region) ((struct op *)u)->n++; }
+static void on_begin(unsigned cpu, void *u) { total++; begin_at = total; in_region = true; }
+static void on_end(unsigned cpu, void *u) {
+  if (in_region) fprintf(out, "icount: region %u: %" PRIu64 "\n", regions++, total - begin_at);
+  in_region = false; total++;
+}
+static struct op *op_of(struct qemu_plugin_insn *i) {
+  if (!hist) return NULL;
+  char *d = qemu_plugin_insn_disas(i), name[24] = "?";
+  if (d) { sscanf(d, "%23s", name); free(d); }
+  for (unsigned k = 0; k < n_ops; k++) if (!strcmp(ops[k].name, name)) return &ops[k];
+  if (n_ops == MAXOPS) return NULL;
+  strcpy(ops[n_ops].name, name);
+  return &ops[n_ops++];
+}
+static void on_tb(id_t_ id, struct qemu_plugin_tb *tb) {
+  for (size_t k = 0, n = qemu_plugin_tb_n_insns(tb); k < n; k++) {
+    struct qemu_plugin_insn *i = qemu_plugin_tb_get_insn(tb, k);
+    uint32_t w = 0; size_t sz = qemu_plugin_insn_size(i);
+    if (sz > 4) sz = 4;
+#if API >= 3
+    qemu_plugin_insn_data(i, &w, sz);
+#else
+    memcpy(&w, qemu_plugin_insn_data(i), sz);
+#endif
+    exec_cb f = on_plain;
+    if ((sz == 2 && w == 0x46c9) || (sz == 4 && w == 0x10102013)) f = on_begin;
+    if ((sz == 2 && w == 0x46d2) || (sz == 4 && w == 0x10202013)) f = on_end;
+    qemu_plugin_register_vcpu_insn_exec_cb(i, f, 0, f == on_plain ? op_of(i) : NULL);
+  }
+}
+static int by_n(const void *a, const void *b) { uint64_t x = ((struct op *)a)->n, y = ((struct op *)b)->n; return (x < y) - (x > y); }
+static void on_exit_(id_t_ id, void *u) {
+  fprintf(out, "icount: total: %" PRIu64 "\n", total);
+  qsort(ops, n_ops, sizeof *ops, by_n);
+  for (unsigned k = 0; k < n_ops && ops[k].n; k++) fprintf(out, "icount: in regions: %-8s %" PRIu64 "\n", ops[k].name, ops[k].n);
+  fflush(out);
+}
+EXPORT int qemu_plugin_install(id_t_ id, const struct qemu_info *info, int argc, char **argv) {
+  out = stderr;
+  for (int k = 0; k < argc; k++) {
+    if (!strcmp(argv[k], "hist=on")) hist = true;
+    else if (!strncmp(argv[k], "out=", 4)) { if (!(out = fopen(argv[k] + 4, "w"))) return 1; }
+    else { fprintf(stderr, "icount: unknown argument %s\n", argv[k]); return 1; }
+  }
+  qemu_plugin_register_vcpu_tb_trans_cb(id, on_tb);
+  qemu_plugin_register_atexit_cb(id, on_exit_, NULL);
+  return 0;
+}
