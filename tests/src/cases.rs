@@ -1,0 +1,170 @@
+//! The list of conformance cases. Every runner runs all of them; to add a case, add a line to [`recipes`].
+
+use crate::model::{CellKind, Golden, Missing, Model, Pooling};
+use crate::random::{Random, Weights};
+use crate::recipe::{Recipe, samples};
+use crate::reference::Reference;
+use crate::writer;
+
+/// A model, and what it must compute.
+pub struct Case {
+    /// Names it in every runner; a valid stem of a file.
+    pub name: String,
+    /// What the image holds.
+    pub model: Model,
+    /// The image.
+    pub image: Vec<u8>,
+    /// Sequences with the outputs of the reference.
+    pub sequences: Vec<Golden>,
+}
+
+/// So many sequences are embedded as golden vectors.
+const GOLDEN: usize = 2;
+
+impl Case {
+    /// The case of a recipe: weights and samples from the random stream, expected outputs from the reference.
+    pub fn new(recipe: &Recipe, random: &mut Random) -> Self {
+        let mut model = recipe.model(random);
+        let sequences: Vec<Golden> = recipe.steps.iter().map(|&steps| expect(random, &model, steps)).collect();
+        model.golden = sequences.iter().take(GOLDEN).cloned().collect();
+        Self { name: recipe.name.clone(), image: writer::image(&model), model, sequences }
+    }
+
+    /// The sequences as the bytes of a `.seq` file.
+    pub fn seq_file(&self) -> Vec<u8> {
+        writer::sequences(self.model.input.raw_width(), self.model.head.outputs(), &self.sequences)
+    }
+}
+
+/// A sequence with what the reference says of it.
+fn expect(random: &mut Random, model: &Model, steps: usize) -> Golden {
+    let mut reference = Reference::new(model.clone());
+    let samples = samples(random, model, steps);
+    let output = |sample: &Vec<i32>| {
+        let trace = reference.step(sample).unwrap_or_else(|refusal| panic!("{}: {refusal}", model.name));
+        trace.outputs.iter().map(|&value| value as i32).collect()
+    };
+    let outputs = samples.iter().map(output).collect();
+    Golden { samples, outputs }
+}
+
+/// All cases.
+pub fn all() -> Vec<Case> {
+    recipes().iter().map(|recipe| Case::new(recipe, &mut Random::named(&recipe.name))).collect()
+}
+
+/// The case of this name.
+///
+/// # Panics
+/// If there is none.
+pub fn named(name: &str) -> Case {
+    let recipe = recipes().into_iter().find(|recipe| recipe.name == name).expect("a case of this name");
+    Case::new(&recipe, &mut Random::named(name))
+}
+
+/// The list.
+pub fn recipes() -> Vec<Recipe> {
+    use CellKind::{GruResetAfter, GruResetBefore, Lstm, Rnn};
+    use Missing::{Error, HoldLast, Mean};
+    let case = Recipe::new;
+    vec![
+        // Every cell: one layer, features that are always there, the last step counts.
+        case("rnn", Rnn),
+        case("lstm", Lstm),
+        case("gru", GruResetAfter),
+        case("gru_before", GruResetBefore),
+        // Every cell: tokens, a regression at every step.
+        case("rnn_tokens", Rnn).tokens(7, 3).hidden(&[17]).pooling(Pooling::Every).regression(1, 30),
+        case("lstm_tokens", Lstm).tokens(2, 9).hidden(&[17]).pooling(Pooling::Every).regression(2, 0),
+        case("gru_tokens", GruResetAfter).tokens(50, 1).hidden(&[17]).pooling(Pooling::Every).regression(1, 20),
+        case("gru_before_tokens", GruResetBefore).tokens(1, 5).hidden(&[17]).pooling(Pooling::Every).regression(3, 8),
+        // Every cell: two layers, missing numbers held, a mean over the steps.
+        case("rnn_two", Rnn).features(9, HoldLast).hidden(&[17, 5]).pooling(Pooling::Mean).regression(2, 12),
+        case("lstm_two", Lstm).features(9, HoldLast).hidden(&[17, 5]).pooling(Pooling::Mean).regression(2, 12),
+        case("gru_two", GruResetAfter).features(9, HoldLast).hidden(&[17, 5]).pooling(Pooling::Mean).regression(2, 12),
+        case("gru_before_two", GruResetBefore)
+            .features(9, HoldLast)
+            .hidden(&[5, 17])
+            .pooling(Pooling::Mean)
+            .regression(2, 12),
+        // Every cell: three layers of odd widths.
+        case("rnn_three", Rnn).tokens(11, 3).hidden(&[5, 1, 33]).pooling(Pooling::Mean),
+        case("lstm_three", Lstm).features(1, Mean).hidden(&[1, 5, 1]).pooling(Pooling::Every).cell_fraction(18),
+        case("gru_three", GruResetAfter).features(1, Mean).hidden(&[33, 1, 5]).pooling(Pooling::Every),
+        case("gru_before_three", GruResetBefore).tokens(11, 9).hidden(&[5, 1, 33]).pooling(Pooling::Mean),
+        // Every cell: weights of ±127 and scales that saturate every gate.
+        case("rnn_extreme", Rnn).wide_features(9, Error).hidden(&[33]).weights(Weights::Extreme),
+        case("lstm_extreme", Lstm).wide_features(9, Error).hidden(&[33]).weights(Weights::Extreme).cell_fraction(24),
+        case("gru_extreme", GruResetAfter).wide_features(9, Error).hidden(&[33]).weights(Weights::Extreme),
+        case("gru_before_extreme", GruResetBefore).wide_features(9, Error).hidden(&[33]).weights(Weights::Extreme),
+        // Every cell: zero rows, single weights, tiny and huge scales.
+        case("rnn_wild", Rnn).wide_features(3, Mean).hidden(&[5, 5]).weights(Weights::Wild),
+        case("lstm_wild", Lstm).wide_features(3, HoldLast).hidden(&[5, 5]).weights(Weights::Wild).cell_fraction(18),
+        case("gru_wild", GruResetAfter).wide_features(3, Mean).hidden(&[5, 5]).weights(Weights::Wild),
+        case("gru_before_wild", GruResetBefore).tokens(3, 3).hidden(&[5, 5]).weights(Weights::Wild),
+        // The cell's whole range: 24 fraction bits leave seven for the integer, and these weights fill them.
+        Recipe { weights: Weights::Extreme, steps: vec![1, 3, 150], ..case("lstm_saturating_cell", Lstm) }
+            .tokens(1, 1)
+            .hidden(&[9])
+            .cell_fraction(24),
+        // The longest row that NUMERICS §4 lets through: 516 · 127 · 32767 is just below 2^31.
+        case("rnn_longest_row", Rnn).features(516, Error).hidden(&[1]).weights(Weights::Extreme),
+        // One class, one unit, one token.
+        case("gru_smallest", GruResetAfter).tokens(1, 1).hidden(&[1]).regression(1, 16),
+        // All cells in one stack.
+        Recipe { layers: vec![(Rnn, 3), (Lstm, 4), (GruResetAfter, 5), (GruResetBefore, 6)], ..case("stack", Rnn) },
+        // As deep as the format goes.
+        case("gru_eight", GruResetAfter).hidden(&[2; 8]).pooling(Pooling::Mean),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Task;
+    use crate::recipe::InputRecipe;
+    use crate::reference::reader;
+
+    #[test]
+    fn every_cell_meets_every_option() {
+        let recipes = recipes();
+        let single = |cell| recipes.iter().filter(move |recipe| recipe.layers.iter().all(|layer| layer.0 == cell));
+        for cell in CellKind::ALL {
+            let has = |wanted: &dyn Fn(&Recipe) -> bool| single(cell).any(wanted);
+            for layers in 1..=3 {
+                assert!(has(&|recipe| recipe.layers.len() == layers), "{cell:?} with {layers} layers");
+            }
+            for pooling in [Pooling::Last, Pooling::Mean, Pooling::Every] {
+                assert!(has(&|recipe| recipe.pooling == pooling), "{cell:?} with {pooling:?}");
+            }
+            for task in [Task::Classification, Task::Regression] {
+                assert!(has(&|recipe| recipe.task == task), "{cell:?} with {task:?}");
+            }
+            for weights in [Weights::Plain, Weights::Extreme, Weights::Wild] {
+                assert!(has(&|recipe| recipe.weights == weights), "{cell:?} with {weights:?}");
+            }
+            assert!(has(&|recipe| matches!(recipe.input, InputRecipe::Tokens { .. })), "{cell:?} with tokens");
+            assert!(has(&|recipe| matches!(recipe.input, InputRecipe::Features { .. })), "{cell:?} with features");
+        }
+        for fraction in [18, 21, 24] {
+            assert!(single(CellKind::Lstm).any(|recipe| recipe.cell_fraction == fraction), "cell_fraction {fraction}");
+        }
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let mut names: Vec<_> = recipes().into_iter().map(|recipe| recipe.name).collect();
+        names.sort();
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
+    }
+
+    #[test]
+    fn the_reader_reads_what_the_writer_writes() {
+        for case in all() {
+            assert_eq!(reader::read(&case.image).expect("a valid image"), case.model, "{}", case.name);
+            let (width, outputs, sequences) = reader::read_sequences(&case.seq_file()).expect("valid sequences");
+            assert_eq!((width, outputs), (case.model.input.raw_width(), case.model.head.outputs()));
+            assert_eq!(sequences, case.sequences, "{}", case.name);
+        }
+    }
+}
