@@ -9,6 +9,33 @@
 //! 4. [`Prepared`] scales a whole dataset once, and [`batches`] cuts padded [`Batch`]es out of it.
 //!
 //! Every error is one line that names the file, the place in it, what was expected and what was found ([`DataError`]).
+//!
+//! ```
+//! use emberloop_data::{DataConfig, MissingPolicy, Prepared, Scaler, ScalerKind, batches, load};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let folder = tempfile::tempdir()?;
+//! let csv = "sequence,step,acc_x,acc_y,label\n\
+//!            a,0,0.1,9.7,still\n\
+//!            a,1,0.2,9.8,still\n\
+//!            b,0,4.1,2.7,walk\n";
+//! std::fs::write(folder.path().join("train.csv"), csv)?;
+//!
+//! let config = DataConfig {
+//!     sequence: Some("sequence".into()),
+//!     step: Some("step".into()),
+//!     validation_fraction: 0.0,
+//!     ..DataConfig::new("train.csv")
+//! };
+//! let splits = load(&config, folder.path(), 1)?;
+//! let scaler = Scaler::fit(&splits.train, ScalerKind::Standard, MissingPolicy::Error)?;
+//! let prepared = Prepared::new(&splits.train, &scaler, None)?;
+//! let batch = batches(&prepared, &[0, 1], 32).next().expect("two sequences make a batch");
+//! assert_eq!((batch.batch, batch.steps, batch.channels), (2, 2, 2));
+//! assert_eq!(batch.mask, [1.0, 1.0, 1.0, 0.0]);
+//! # Ok(())
+//! # }
+//! ```
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 

@@ -58,7 +58,7 @@ pub(crate) fn nearest(name: &str, known: &[String]) -> Option<String> {
         .map(|candidate| (strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()), candidate))
         .min_by_key(|(distance, _)| *distance)
         // Beyond a third of the letters a suggestion is a guess.
-        .filter(|(distance, candidate)| *distance <= (candidate.chars().count().max(3)) / 3)
+        .filter(|(distance, candidate)| *distance <= candidate.chars().count().min(lower.chars().count()) / 3)
         .map(|(_, candidate)| candidate.clone())
 }
 
@@ -86,5 +86,6 @@ mod tests {
         assert_eq!(nearest("sequense", &known).as_deref(), Some("sequence"));
         assert_eq!(nearest("Label", &known).as_deref(), Some("label"));
         assert_eq!(nearest("temperature", &known), None);
+        assert_eq!(nearest("x", &strings(&["y"])), None);
     }
 }

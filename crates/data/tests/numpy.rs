@@ -59,9 +59,11 @@ fn labels_may_be_texts_flags_or_codes() {
 #[test]
 fn kinds_that_are_no_data_are_refused_by_name() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
-    for (kind, problem) in
-        [("half", "of an unknown type (<f2)"), ("complex", "unknown type (<c8)"), ("objects", "pickled")]
-    {
+    for (kind, problem) in [
+        ("half", "a type that is not read (<f2)"),
+        ("complex", "a type that is not read (<c8)"),
+        ("objects", "pickled"),
+    ] {
         let table = format!("train='kinds.npz'\ninputs='{kind}'\ntarget='code'");
         let error = load(&config(&table), &folder, 1).unwrap_err().to_string();
         assert!(error.contains(&format!("kinds.npz: array \"{kind}\"")) && error.contains(problem), "{error}");

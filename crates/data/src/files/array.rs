@@ -210,7 +210,7 @@ fn read_items(file: NpyFile<&[u8]>) -> Result<Items, String> {
         _ => {
             let what = match kind.type_char() {
                 TypeChar::Object => "pickled Python objects",
-                _ => "of an unknown type",
+                _ => "of a type that is not read",
             };
             return Err(format!("its elements are {what} ({kind}); save float32, float64, integers or texts"));
         }
