@@ -90,6 +90,23 @@ impl Toolchain {
         command
     }
 
+    /// The compiler's version, as `rustc --version` prints it.
+    ///
+    /// # Errors
+    /// [`BoardError::Program`] if the compiler does not run.
+    pub fn version(&self) -> Result<String, BoardError> {
+        let mut command = match self {
+            Self::InUse => Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())),
+            Self::Folder(folder) => Command::new(folder.join("bin/rustc")),
+        };
+        if let Self::Folder(folder) = self {
+            command.env("LD_LIBRARY_PATH", library_path(folder));
+        }
+        let program = command.get_program().to_string_lossy().into_owned();
+        let output = command.arg("--version").output().map_err(|source| BoardError::Program { program, source })?;
+        Ok(String::from_utf8_lossy(&output.stdout).trim().into())
+    }
+
     /// One line for people: which compiler this is.
     pub fn describe(&self) -> String {
         match self {

@@ -12,7 +12,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use emberloop_boards::{Board, BuildOptions, Firmware, Footprint, Measurement, RunOptions, Runner, footprint};
+use emberloop_boards::{
+    Board, BuildOptions, Firmware, Footprint, Measurement, RunOptions, Runner, Toolchain, footprint,
+};
 use emberloop_image::Sequences;
 
 use crate::{Result, process, setup};
@@ -36,6 +38,8 @@ pub struct Options {
 /// What one board showed.
 struct Measured {
     board: Board,
+    /// The compiler's version: another one may make other code.
+    compiler: String,
     /// The whole program with every model in it.
     footprint: Footprint,
     /// Flash of the program without the models and their sequences.
@@ -168,5 +172,6 @@ fn measure(firmware: &Firmware, board: &Board, models: &Models, plugin: &Path, w
     // Without what measures: that is not in a user's program.
     let footprint = footprint(&build(false)?.elf, &board.memory)?;
     let program = footprint.flash.saturating_sub(models.bytes);
-    Ok(Measured { board: board.clone(), footprint, program, rows: rows.collect() })
+    let compiler = Toolchain::for_target(&board.target)?.version()?;
+    Ok(Measured { board: board.clone(), compiler, footprint, program, rows: rows.collect() })
 }

@@ -36,14 +36,15 @@ pub fn markdown(boards: &[Measured]) -> String {
 fn heading(measured: &Measured) -> String {
     format!(
         "\n## {} ({}, `{}`)\n\n\
-         Flash: engine {} bytes, program {} bytes.\n\n\
+         Flash: engine {} bytes, program {} bytes. Compiled by {}.\n\n\
          | model | instructions per step (median) | min | max | image | memory | views | stack: step | prepare | \
          self-test |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
         measured.board.name,
         measured.board.core,
         measured.board.target,
         grouped(measured.footprint.engine),
-        grouped(measured.program)
+        grouped(measured.program),
+        measured.compiler
     )
 }
 
@@ -88,6 +89,7 @@ fn board_json(measured: &Measured) -> Value {
         "board": measured.board.name,
         "core": measured.board.core,
         "target": measured.board.target,
+        "compiler": measured.compiler,
         "engine_bytes": measured.footprint.engine,
         "program_bytes": measured.program,
         "static_ram_bytes": measured.footprint.ram,
