@@ -1,7 +1,7 @@
 //! The pipeline from a checkpoint to an image.
 
 use emberloop_checkpoint::{Checkpoint, Task};
-use emberloop_data::{Dataset, Inputs, Scaler, Targets};
+use emberloop_data::{DataError, Dataset, Inputs, Scaler, Sequence, Targets};
 use emberloop_engine::self_test;
 use emberloop_image::Image;
 
@@ -94,8 +94,19 @@ pub fn quantize(checkpoint: &Checkpoint, calibration: &Dataset, options: &Option
 
 /// Scales a whole dataset; missing values are filled by the policy.
 pub(crate) fn scale<'d>(dataset: &'d Dataset, scaler: &Scaler) -> Result<Scaled<'d>, QuantizeError> {
-    let sequences = dataset.sequences.iter().map(|sequence| scaler.apply(sequence));
+    let sequences = dataset.sequences.iter().map(|sequence| apply_scaler(dataset, scaler, sequence));
     Ok(Scaled { dataset, width: dataset.channels(), sequences: sequences.collect::<Result<_, _>>()? })
+}
+
+/// Scales one sequence, with errors that name the file and the channel.
+pub(crate) fn apply_scaler(dataset: &Dataset, scaler: &Scaler, sequence: &Sequence) -> Result<Vec<f32>, QuantizeError> {
+    scaler.apply(sequence).map_err(|error| match error {
+        DataError::Missing { sequence, step, channel, .. } => {
+            let channel = channel.parse().map_or(channel, |channel| dataset.channel_name(channel));
+            QuantizeError::Data(DataError::Missing { path: dataset.path.clone(), sequence, step, channel })
+        }
+        other => QuantizeError::Data(other),
+    })
 }
 
 /// The dataset must have the channels or the vocabulary that the model was trained on.

@@ -9,7 +9,7 @@ use emberloop_checkpoint::Pooling;
 
 pub use layer::LayerStep;
 use layer::{FloatLayer, LayerState, add_product};
-pub(crate) use load::{embedding, exp2, head, recurrent};
+pub(crate) use load::{embedding, exp2, head, input_fraction, recurrent};
 
 /// A float network without its state; see [`FloatNetwork::state`].
 #[derive(Clone, Debug)]

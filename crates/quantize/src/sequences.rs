@@ -1,0 +1,33 @@
+//! Raw sequences for a board: `.seq` files (FORMAT §6).
+
+use emberloop_data::Dataset;
+use emberloop_image::{Image, SEQUENCES_MAGIC};
+
+use crate::QuantizeError;
+use crate::fixed::check_dataset;
+use crate::raw::RawConverter;
+
+/// The bytes of a `.seq` file: the raw samples of at most `max_sequences` sequences, taken evenly, without outputs.
+///
+/// # Errors
+/// If the dataset is not what the image was made for.
+pub fn write_sequences(image: &Image<'_>, dataset: &Dataset, max_sequences: usize) -> Result<Vec<u8>, QuantizeError> {
+    check_dataset(image, dataset)?;
+    let raw = RawConverter::new(image);
+    let stride = dataset.sequences.len().div_ceil(max_sequences.max(1)).max(1);
+    let chosen: Vec<_> = dataset.sequences.iter().step_by(stride).take(max_sequences).collect();
+    let mut words = vec![SEQUENCES_MAGIC as i32, word(raw.width())?, 0, word(chosen.len())?];
+    for sequence in chosen {
+        words.push(word(sequence.steps)?);
+        words.extend(raw.sequence(sequence));
+    }
+    Ok(words.into_iter().flat_map(i32::to_le_bytes).collect())
+}
+
+fn word(size: usize) -> Result<i32, QuantizeError> {
+    i32::try_from(size).map_err(|_| QuantizeError::Unsupported {
+        what: "sequences".into(),
+        expected: "fewer than 2^31 steps".into(),
+        found: size.to_string(),
+    })
+}
