@@ -1,0 +1,348 @@
+//! The tables of FORMAT.md §2 to §6: where everything lies, in the images of all cases.
+
+use emberloop_engine::Network;
+use emberloop_image::{Image, ImageError, Input as ImageInput, Part};
+use emberloop_tests::aligned::Aligned;
+use emberloop_tests::cases::{self, Case};
+use emberloop_tests::model::{CellKind, Input, Matrix, Model, Pooling, Task};
+use emberloop_tests::page::Table;
+use emberloop_tests::reference::reader::Cursor;
+use emberloop_tests::writer::{self, cell_index, crc32};
+
+/// §2: every field at its offset, one after the other, and nothing between.
+pub fn preamble(table: &Table) {
+    for case in cases::all() {
+        let mut at = 0;
+        for row in &table.rows {
+            let [offset, bytes, field, value] = row.as_slice() else { panic!("four columns: {row:?}") };
+            let length: usize = bytes.parse().expect("a number of bytes");
+            assert_eq!(offset.parse(), Ok(at), "{field} follows the field before it");
+            let raw = &case.image[at..at + length];
+            let number = raw.iter().rev().fold(0u64, |number, &byte| number << 8 | u64::from(byte)) as usize;
+            let constant = value.split(':').next().unwrap_or_default();
+            match field.as_str() {
+                "magic" => assert_eq!(raw, value.trim_matches('`').as_bytes()),
+                "version" | "layout" | "reserved" => assert_eq!(constant.parse(), Ok(number), "{field}"),
+                "image_bytes" => assert_eq!(number, case.image.len()),
+                "header_bytes" => assert_eq!(number, writer::header(&case.model).len()),
+                "payload_offset" => {
+                    assert_eq!(number, (32 + writer::header(&case.model).len()).next_multiple_of(16));
+                    assert_eq!(case.image.len() - number, writer::payload(&case.model).len());
+                }
+                "ram_words" => assert_eq!(number, emberloop_image::ram_words(&case.image)),
+                "checksum" => {
+                    assert_eq!(number as u32, crc32(&[&case.image[..at], &case.image[at + length..]]));
+                    assert_eq!(number as u32, emberloop_image::checksum(&case.image));
+                }
+                unknown => panic!("FORMAT §2: unknown field {unknown:?}"),
+            }
+            at += length;
+        }
+        assert_eq!(at, 32, "the preamble's length");
+    }
+}
+
+/// §3: decoding field by field in the table's order uses up the header; then the limits that the table states.
+pub fn header(table: &Table) {
+    for case in cases::all() {
+        let bytes = writer::header(&case.model);
+        let mut cursor = Cursor(&bytes);
+        for row in &table.rows {
+            let [field, kind, _] = row.as_slice() else { panic!("three columns: {row:?}") };
+            header_field(field, kind, &mut cursor, &case.model);
+        }
+        assert!(cursor.0.is_empty(), "{}: {} bytes of the header left over", case.name, cursor.0.len());
+    }
+    for row in &table.rows {
+        header_limits(&row[0], &row[1], &row[2]);
+    }
+}
+
+fn header_field(field: &str, kind: &str, cursor: &mut Cursor<'_>, model: &Model) {
+    let mut numbers = |expected: &[u64]| {
+        for &expected in expected {
+            assert_eq!(cursor.varint(), Ok(expected), "{field}");
+        }
+    };
+    match (field, kind) {
+        ("name", "str") => assert_eq!(cursor.text().as_ref(), Ok(&model.name)),
+        ("checkpoint", "str") => assert_eq!(cursor.text().as_ref(), Ok(&model.checkpoint)),
+        ("channels", "str") => assert_eq!(cursor.text(), Ok(model.channels.join("\n"))),
+        ("labels", "str") => assert_eq!(cursor.text(), Ok(model.labels.join("\n"))),
+        // A u8 below 128 and its varint are the same byte.
+        ("input", "enum") => match &model.input {
+            Input::Features { fraction, missing, scalers } => {
+                numbers(&[0, scalers.len() as u64, u64::from(*fraction), *missing as u64]);
+            }
+            Input::Tokens { fraction, embedding } => {
+                numbers(&[1, embedding.rows.len() as u64, embedding.columns as u64, u64::from(*fraction)]);
+            }
+        },
+        ("layers", "seq, 1 to 8") => {
+            numbers(&[model.layers.len() as u64]);
+            for layer in &model.layers {
+                numbers(&[cell_index(layer.cell), layer.hidden as u64, u64::from(layer.cell_fraction), 0]);
+            }
+        }
+        ("head", "struct") => {
+            let head = &model.head;
+            let (task, pooling) = (head.task as u64, head.pooling as u64);
+            numbers(&[head.outputs() as u64, task, pooling, u64::from(head.fraction), 0]);
+        }
+        unknown => panic!("FORMAT §3: unknown field {unknown:?}"),
+    }
+}
+
+/// What lies just beyond a limit that the row states is refused, with the part named.
+fn header_limits(field: &str, kind: &str, meaning: &str) {
+    let refused = |name: &str, change: &dyn Fn(&mut Model), part: Option<Part>| {
+        let mut model = cases::named(name).model;
+        change(&mut model);
+        let found = Image::parse(&Aligned::new(&writer::image(&model))).expect_err("a limit passed");
+        match part {
+            Some(what) => assert_eq!(found, ImageError::Shape { what }, "{field} of {name}"),
+            None => assert_eq!(found, ImageError::Header, "{field} of {name}"),
+        }
+    };
+    let states = |limit: &str| assert!(meaning.contains(limit), "FORMAT §3, {field}: expected it to say {limit:?}");
+    let outputs = |model: &mut Model, count: usize| {
+        let row = model.head.weights.rows[0].clone();
+        model.head.weights.rows = vec![row; count];
+        model.head.bias = vec![0; count];
+        model.labels = vec!["x".to_owned(); count];
+        model.golden.clear();
+    };
+    match field {
+        "layers" => {
+            assert_eq!(kind, "seq, 1 to 8");
+            refused("gru", &|model| model.layers.clear(), Some(Part::Layer(0)));
+            let ninth = |model: &mut Model| model.layers.push(model.layers[7].clone());
+            refused("gru_eight", &ninth, None);
+            states("LSTM 18 to 24, others 0");
+            refused("lstm", &|model| model.layers[0].cell_fraction = 17, Some(Part::Layer(0)));
+            refused("lstm", &|model| model.layers[0].cell_fraction = 25, Some(Part::Layer(0)));
+            refused("gru_two", &|model| model.layers[1].cell_fraction = 1, Some(Part::Layer(1)));
+        }
+        "head" => {
+            states("outputs u16 (1 to 4096)");
+            refused("gru", &|model| outputs(model, 0), Some(Part::Head));
+            refused("gru", &|model| outputs(model, 4097), Some(Part::Head));
+            let mut most = cases::named("gru").model;
+            outputs(&mut most, 4096);
+            Image::parse(&Aligned::new(&writer::image(&most))).expect("4096 outputs");
+            states("classification 16, regression 0 to 30");
+            refused("gru", &|model| model.head.fraction = 15, Some(Part::Head));
+            refused("rnn_tokens", &|model| model.head.fraction = 31, Some(Part::Head));
+        }
+        "channels" => {
+            states("features: as many as there are");
+            refused("gru", &|model| drop(model.channels.pop()), Some(Part::Input));
+        }
+        "labels" => {
+            states("`outputs` of them");
+            refused("gru", &|model| drop(model.labels.pop()), Some(Part::Names));
+        }
+        "name" | "checkpoint" | "input" => {}
+        unknown => panic!("FORMAT §3: unknown field {unknown:?}"),
+    }
+}
+
+/// §4: cutting the payload by the table gives the very slices that `Image::parse` borrows, and leaves the sequences.
+pub fn payload(table: &Table) {
+    for case in cases::all() {
+        let bytes = Aligned::new(&case.image);
+        let image = Image::parse(&bytes).expect("a valid image");
+        let whole = writer::payload(&case.model);
+        let mut cursor = Cursor(&whole);
+        for group in table.rows.chunk_by(|a, b| is_per_layer(a) == is_per_layer(b)) {
+            // Outside of the layers, `H` is that of the last one: the head's.
+            let last = case.model.layers.len() - 1;
+            let first = if is_per_layer(&group[0]) { 0 } else { last };
+            for (layer, row) in (first..=last).flat_map(|layer| group.iter().map(move |row| (layer, row))) {
+                section(row, layer, &case.model, &image, &mut cursor);
+            }
+        }
+        assert!(cursor.0.is_empty(), "{}: bytes left over", case.name);
+    }
+}
+
+fn is_per_layer(row: &[String]) -> bool {
+    row[0].starts_with("per layer: ")
+}
+
+fn section(row: &[String], layer: usize, model: &Model, image: &Image<'_>, cursor: &mut Cursor<'_>) {
+    let [section, element, count, only_for] = row else { panic!("four columns: {row:?}") };
+    let tokens = matches!(model.input, Input::Tokens { .. });
+    let applies = match only_for.as_str() {
+        "" => true,
+        "features" => !tokens,
+        "tokens" => tokens,
+        "gru reset-after" => model.layers[layer].cell == CellKind::GruResetAfter,
+        unknown => panic!("FORMAT §4: unknown condition {unknown:?}"),
+    };
+    if section == "golden vectors" {
+        let rest = cursor.take(cursor.0.len()).expect("the rest");
+        assert_eq!(rest, writer::sequences(model.input.raw_width(), model.head.outputs(), &model.golden));
+        return;
+    }
+    if !applies {
+        return;
+    }
+    let size = match element.as_str() {
+        "5 words (below)" => 20,
+        "scale word" | "int32" | "int32 Q15.16" => 4,
+        "int8" => 1,
+        unknown => panic!("FORMAT §4: unknown element {unknown:?}"),
+    };
+    let length = size * count.split('·').map(|factor| quantity(factor.trim(), layer, model)).product::<usize>();
+    let taken = cursor.take(length).unwrap_or_else(|error| panic!("{}, {section}: {error}", model.name));
+    let padding = cursor.take(length.next_multiple_of(4) - length).expect("the padding");
+    assert!(padding.iter().all(|&byte| byte == 0), "{section}: padding");
+    assert_eq!(taken, parsed(section, layer, image), "{}: {section} of layer {layer}", model.name);
+}
+
+/// A letter or a word of the `count` column.
+fn quantity(name: &str, layer: usize, model: &Model) -> usize {
+    let here = &model.layers[layer];
+    match name {
+        "features" => model.input.raw_width(),
+        "vocabulary" | "dimension" => {
+            let Input::Tokens { embedding, .. } = &model.input else { panic!("{name} of a model without tokens") };
+            let Matrix { columns, rows } = embedding;
+            if name == "vocabulary" { rows.len() } else { *columns }
+        }
+        "G" => here.cell.gate_count(),
+        "H" => here.hidden,
+        "I" => {
+            if layer == 0 {
+                model.input.width()
+            } else {
+                model.layers[layer - 1].hidden
+            }
+        }
+        "O" => model.head.outputs(),
+        "O·H" | "" => panic!("one factor at a time"),
+        unknown => panic!("FORMAT §4: unknown quantity {unknown:?}"),
+    }
+}
+
+/// The bytes that `Image::parse` borrowed as this section.
+fn parsed<'a>(section: &str, layer: usize, image: &Image<'a>) -> &'a [u8] {
+    let here = image.layers()[layer];
+    let head = image.head();
+    match (section.trim_start_matches("per layer: "), image.input()) {
+        ("scalers", ImageInput::Features { scalers, .. }) => bytemuck::cast_slice(scalers),
+        ("embedding scales", ImageInput::Tokens { table }) => bytemuck::cast_slice(table.scales),
+        ("embedding weights", ImageInput::Tokens { table }) => bytemuck::cast_slice(table.weights),
+        ("input scales", _) => bytemuck::cast_slice(here.input.scales),
+        ("input weights", _) => bytemuck::cast_slice(here.input.weights),
+        ("recurrent scales", _) => bytemuck::cast_slice(here.recurrent.scales),
+        ("recurrent weights", _) => bytemuck::cast_slice(here.recurrent.weights),
+        ("bias", _) => bytemuck::cast_slice(here.bias),
+        ("recurrent bias", _) => bytemuck::cast_slice(here.recurrent_bias),
+        ("head scales", _) => bytemuck::cast_slice(head.weights.scales),
+        ("head weights", _) => bytemuck::cast_slice(head.weights.weights),
+        ("head bias", _) => bytemuck::cast_slice(head.bias),
+        (unknown, _) => panic!("FORMAT §4: unknown section {unknown:?}"),
+    }
+}
+
+/// §5: the sum of the parts is what the image states, and what a network takes; no word less will do.
+pub fn memory(table: &Table) {
+    for case in cases::all() {
+        let (mut total, mut saved) = (0, 0);
+        for row in &table.rows {
+            if row[0] == "outputs" {
+                saved = total;
+            }
+            total += part_words(&row[0], &row[1], &case);
+        }
+        assert_eq!(total, emberloop_image::ram_words(&case.image), "{}: words of RAM", case.name);
+        let bytes = Aligned::new(&case.image);
+        let image = Image::parse(&bytes).expect("a valid image");
+        assert_eq!(image.ram_bytes(), 4 * total);
+        assert!(Network::new(&image, vec![0; total - 1]).is_err(), "{}: one word too few", case.name);
+        let network = Network::new(&image, vec![0; total]).expect("enough memory");
+        assert_eq!(network.save().len(), saved, "{}: `save` gives everything before the outputs", case.name);
+    }
+}
+
+fn part_words(part: &str, elements: &str, case: &Case) -> usize {
+    let model = &case.model;
+    let last = model.layers.last().expect("a layer").hidden;
+    let mean = model.head.pooling == Pooling::Mean;
+    let layers = |wanted: &dyn Fn(CellKind) -> bool| {
+        model.layers.iter().filter(|layer| wanted(layer.cell)).map(|layer| words(elements, layer.hidden)).sum()
+    };
+    match part {
+        "input" => words(elements, model.input.width()),
+        "per layer: rnn" => layers(&|cell| cell == CellKind::Rnn),
+        "per layer: lstm, gru" => layers(&|cell| cell != CellKind::Rnn),
+        "mean pooling" => {
+            if mean {
+                words(elements, last)
+            } else {
+                0
+            }
+        }
+        "outputs" => words(elements, model.head.outputs()),
+        "scratch" => {
+            for phrase in ["int16 · H (rnn, lstm, gru reset-before)", "nothing (gru reset-after)", "mean pooling also"]
+            {
+                assert!(elements.contains(phrase), "FORMAT §5: expected the scratch to say {phrase:?}");
+            }
+            let cells = model.layers.iter().filter(|layer| layer.cell != CellKind::GruResetAfter);
+            let largest = cells.map(|layer| words("int16 · H", layer.hidden)).max().unwrap_or(0);
+            largest.max(if mean { words("int16 · H", last) } else { 0 })
+        }
+        unknown => panic!("FORMAT §5: unknown part {unknown:?}"),
+    }
+}
+
+/// The words of `int16 · N`, `int32 · N`, `one word`, or several of these joined by `and`.
+fn words(elements: &str, count: usize) -> usize {
+    let term = |term: &str| match term.trim_end_matches(',').split_once(" · ") {
+        Some(("int16", _)) => count.div_ceil(2),
+        Some(("int32", _)) => count,
+        None if term == "one word" => 1,
+        _ => panic!("FORMAT §5: unknown elements {term:?}"),
+    };
+    elements.split(" and ").map(term).sum()
+}
+
+/// §6: word by word in the table's order, in a `.seq` file with expected outputs and in one without.
+pub fn sequences(table: &Table) {
+    for case in cases::all().iter().filter(|case| case.model.head.task == Task::Classification) {
+        for outputs in [case.model.head.outputs(), 0] {
+            let width = case.model.input.raw_width();
+            let bytes = Aligned::new(&writer::sequences(width, outputs, &case.sequences));
+            let mut words = bytes.chunks_exact(4).map(|word| i32::from_le_bytes([word[0], word[1], word[2], word[3]]));
+            let (once, each): (Vec<_>, Vec<_>) = table.rows.iter().partition(|row| row[0] == "1");
+            for row in once {
+                let expected = match row[1].split([':', ';']).next().unwrap_or_default() {
+                    "magic `SEQ1`" => i32::from_le_bytes(*b"SEQ1"),
+                    "width" => width as i32,
+                    "outputs per step" => outputs as i32,
+                    "number of sequences" => case.sequences.len() as i32,
+                    unknown => panic!("FORMAT §6: unknown word {unknown:?}"),
+                };
+                assert_eq!(words.next(), Some(expected), "{}", row[1]);
+            }
+            for (sequence, row) in
+                case.sequences.iter().flat_map(|sequence| each.iter().map(move |row| (sequence, row)))
+            {
+                let expected: Vec<i32> = match (row[0].as_str(), row[1].as_str()) {
+                    ("per sequence: 1", "steps") => vec![sequence.samples.len() as i32],
+                    ("per sequence: steps · width", "raw samples") => sequence.samples.concat(),
+                    ("per sequence: steps · outputs", "expected outputs of every step") if outputs == 0 => vec![],
+                    ("per sequence: steps · outputs", "expected outputs of every step") => sequence.outputs.concat(),
+                    unknown => panic!("FORMAT §6: unknown words {unknown:?}"),
+                };
+                assert!(words.by_ref().take(expected.len()).eq(expected), "{}", row[1]);
+            }
+            assert_eq!(words.next(), None, "words left over");
+            let parsed = emberloop_image::Sequences::parse(&bytes).expect("a valid file");
+            assert_eq!((parsed.width(), parsed.outputs(), parsed.len()), (width, outputs, case.sequences.len()));
+        }
+    }
+}
