@@ -1,6 +1,7 @@
 //! Float against fixed point, sequence by sequence.
 
 use emberloop_checkpoint::Checkpoint;
+use emberloop_data::metrics::Metrics;
 use emberloop_data::{Dataset, Targets};
 use emberloop_image::Image;
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,7 @@ use crate::difference::{CurvePoint, Difference, LayerError};
 use crate::fixed::{FixedRunner, check_dataset};
 use crate::float_network::FloatNetwork;
 use crate::layer_error::LayerDifference;
-use crate::metrics::{Metrics, Predictions, answers, argmax};
+use crate::metrics::{Predictions, answers, argmax};
 use crate::parallel::map_chunks;
 use crate::quantize::{apply_scaler, check_inputs};
 

@@ -1,12 +1,13 @@
 //! An image on data: metrics of what the board will say.
 
+use emberloop_data::metrics::Metrics;
 use emberloop_data::{Dataset, Targets};
 use emberloop_image::Image;
 use serde::{Deserialize, Serialize};
 
 use crate::QuantizeError;
 use crate::fixed::{FixedRunner, check_dataset};
-use crate::metrics::{Metrics, Predictions, answers};
+use crate::metrics::{Predictions, answers};
 use crate::parallel::map_chunks;
 
 /// What an image says about a dataset.

@@ -22,6 +22,7 @@ mod moments;
 mod options;
 mod parallel;
 mod quantize;
+mod quantized_file;
 mod raw;
 mod report;
 mod rows;
@@ -36,9 +37,11 @@ pub use error::QuantizeError;
 pub use evaluate::{Evaluation, evaluate_image};
 pub use float_network::FloatNetwork;
 pub use integer_model::{GoldenSequence, IntegerHead, IntegerInput, IntegerLayer, IntegerMatrix, IntegerModel};
-pub use metrics::Metrics;
 pub use options::{Options, Rounding};
 pub use quantize::{Quantized, quantize};
+pub use quantized_file::{
+    QUANTIZED_FORMAT, QuantizedFile, QuantizedFileError, QuantizedFlaw, QuantizedMetadata, read_quantized,
+};
 pub use raw::RawConverter;
 pub use report::{QuantizationReport, ScalerReport, WeightReport};
 pub use sequences::write_sequences;

@@ -1,36 +1,7 @@
 //! Predictions of either side, collected and scored.
 
-use emberloop_data::metrics::{ClassMetrics, ValueMetrics};
+use emberloop_data::metrics::{ClassMetrics, Metrics, ValueMetrics};
 use emberloop_data::{Dataset, SequenceTarget, TargetPer, Targets};
-use serde::{Deserialize, Serialize};
-
-/// The metrics of either task.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Metrics {
-    /// Of a classification.
-    Classes(ClassMetrics),
-    /// Of a regression, in raw units.
-    Values(ValueMetrics),
-}
-
-impl Metrics {
-    /// Number of targets.
-    pub fn n(&self) -> usize {
-        match self {
-            Metrics::Classes(metrics) => metrics.n,
-            Metrics::Values(metrics) => metrics.n,
-        }
-    }
-
-    /// Accuracy, or root of the mean squared error: the one number for a summary.
-    pub fn headline(&self) -> f64 {
-        match self {
-            Metrics::Classes(metrics) => metrics.accuracy,
-            Metrics::Values(metrics) => metrics.rmse,
-        }
-    }
-}
 
 /// Pairs of truth and prediction.
 #[derive(Clone, Debug)]
