@@ -84,3 +84,6 @@ impl<B: AutodiffBackend> ModuleVisitor<B> for Change<'_, B> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -200,3 +200,6 @@ fn translate_inputs(parent: &Inputs, dataset: &mut Dataset) -> Result<(), TrainE
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,6 +29,8 @@ pub mod monitor;
 mod clip;
 mod evaluate;
 mod finetune;
+#[cfg(test)]
+mod fixtures;
 mod loss;
 mod model;
 mod optim;

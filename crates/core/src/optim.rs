@@ -35,34 +35,34 @@ where
 impl<B: AutodiffBackend> Optimizer<B> {
     /// A fresh optimizer.
     pub fn new(config: &OptimizerConfig) -> Self {
-        let decay = |penalty: f32| (penalty > 0.0).then(|| WeightDecayConfig::new(penalty));
+        let decay = |penalty: f64| (penalty > 0.0).then(|| WeightDecayConfig::new(penalty as f32));
         match *config {
             OptimizerConfig::Adam { betas: [beta_1, beta_2], eps, weight_decay, .. } => Optimizer::Adam(
                 AdamConfig::new()
-                    .with_beta_1(beta_1)
-                    .with_beta_2(beta_2)
-                    .with_epsilon(eps)
+                    .with_beta_1(beta_1 as f32)
+                    .with_beta_2(beta_2 as f32)
+                    .with_epsilon(eps as f32)
                     .with_weight_decay(decay(weight_decay))
                     .init(),
             ),
             OptimizerConfig::Adamw { betas: [beta_1, beta_2], eps, weight_decay, .. } => Optimizer::AdamW(
                 AdamWConfig::new()
-                    .with_beta_1(beta_1)
-                    .with_beta_2(beta_2)
-                    .with_epsilon(eps)
-                    .with_weight_decay(weight_decay)
+                    .with_beta_1(beta_1 as f32)
+                    .with_beta_2(beta_2 as f32)
+                    .with_epsilon(eps as f32)
+                    .with_weight_decay(weight_decay as f32)
                     .init(),
             ),
             OptimizerConfig::Rmsprop { alpha, eps, momentum, weight_decay, .. } => Optimizer::RmsProp(
                 RmsPropConfig::new()
-                    .with_alpha(alpha)
-                    .with_epsilon(eps)
-                    .with_momentum(momentum)
+                    .with_alpha(alpha as f32)
+                    .with_epsilon(eps as f32)
+                    .with_momentum(momentum as f32)
                     .with_weight_decay(decay(weight_decay))
                     .init(),
             ),
             OptimizerConfig::Sgd { momentum, nesterov, weight_decay, .. } => {
-                let momentum = MomentumConfig { momentum: f64::from(momentum), dampening: 0.0, nesterov };
+                let momentum = MomentumConfig { momentum, dampening: 0.0, nesterov };
                 let momentum = (momentum.momentum > 0.0).then_some(momentum);
                 Optimizer::Sgd(SgdConfig::new().with_momentum(momentum).with_weight_decay(decay(weight_decay)).init())
             }

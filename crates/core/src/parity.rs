@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use burn::{
     module::AutodiffModule,
     optim::GradientsParams,
-    tensor::{ElementConversion, backend::AutodiffBackend},
+    tensor::{ElementConversion, Tensor as BurnTensor, TensorData, backend::AutodiffBackend},
 };
 use emberloop_checkpoint::{Architecture, Tensor};
 use emberloop_data::Batch;
@@ -15,7 +15,7 @@ use crate::{
     clip::clip,
     config::{ClipConfig, OptimizerConfig},
     loss::Loss as InnerLoss,
-    model::{Dropout, Input, Network, Parameter, host, parameters, values},
+    model::{Dropout, Input, Network, Parameter, host, join, parameters, values},
     optim::Optimizer,
     recurrence::TrainBackend,
 };
@@ -59,6 +59,10 @@ pub struct Case {
 pub struct Gradients {
     /// `[batch, outputs]`, or `[steps, batch, outputs]` with a head on every step.
     pub outputs: Vec<f32>,
+    /// `[steps, batch, hidden]` of the top layer, both directions side by side; anything behind a sequence's end.
+    pub states: Vec<f32>,
+    /// Of the loss by the inputs, `[steps, batch, channels]`.
+    pub input_gradient: Vec<f32>,
     /// The mean loss.
     pub loss: f64,
     /// By name, in PyTorch's layout.
@@ -84,6 +88,11 @@ pub fn optimize(
     backend::dispatch(device, Optimize { case, optimizer, clip, steps })
 }
 
+/// A loss by itself: its value, and its gradient by `outputs` (rows as the network's: sequences, or steps time-major).
+pub fn loss(loss: &Loss, batch: &Batch, outputs: &[f32], device: Device) -> Result<(f64, Vec<f32>), DeviceError> {
+    backend::dispatch(device, LossAlone { loss: loss.inner(), batch, outputs })
+}
+
 impl Loss {
     fn inner(&self) -> InnerLoss {
         match self.clone() {
@@ -100,20 +109,45 @@ impl Loss {
 struct Pass<B: TrainBackend> {
     outputs: Vec<f32>,
     loss: f64,
+    input_gradient: Vec<f32>,
     gradients: GradientsParams,
     network: Network<B>,
 }
 
 fn pass<B: TrainBackend>(case: &Case, network: Network<B>, device: &B::Device) -> Pass<B> {
-    let input = Input::new(&case.batch, &case.architecture, device);
+    let mut input = Input::new(&case.batch, &case.architecture, device);
+    input.values = input.values.require_grad();
     let loss = case.loss.inner();
     let target = loss.target::<B>(&case.batch, device).expect("some target counts");
     let output = network.forward(&case.architecture, &input, &mut Dropout::off());
     let outputs = values(output.clone().inner());
     let loss = loss.mean(output, &target);
     let value = loss.clone().into_scalar().elem::<f64>();
-    let gradients = GradientsParams::from_grads(loss.backward(), &network);
-    Pass { outputs, loss: value, gradients, network }
+    let gradients = loss.backward();
+    let input_gradient = input.values.grad(&gradients).map(values).unwrap_or_default();
+    let gradients = GradientsParams::from_grads(gradients, &network);
+    Pass { outputs, loss: value, input_gradient, gradients, network }
+}
+
+struct LossAlone<'a> {
+    loss: InnerLoss,
+    batch: &'a Batch,
+    outputs: &'a [f32],
+}
+
+impl backend::Task for LossAlone<'_> {
+    type Output = (f64, Vec<f32>);
+
+    fn run<B: TrainBackend>(self, device: B::Device) -> Self::Output {
+        let width = self.batch.outputs;
+        let data = TensorData::new(self.outputs.to_vec(), [self.outputs.len() / width, width]);
+        let outputs = BurnTensor::<B, 2>::from_data(data, &device).require_grad();
+        let target = self.loss.target::<B>(self.batch, &device).expect("some target counts");
+        let loss = self.loss.mean(outputs.clone(), &target);
+        let value = loss.clone().into_scalar().elem::<f64>();
+        let gradient = outputs.grad(&loss.backward()).map(values).unwrap_or_default();
+        (value, gradient)
+    }
 }
 
 struct Backward<'a>(&'a Case);
@@ -124,12 +158,15 @@ impl backend::Task for Backward<'_> {
     fn run<B: TrainBackend>(self, device: B::Device) -> Gradients {
         let case = self.0;
         let network = Network::<B>::from_tensors(&case.architecture, &case.tensors, &BTreeSet::new(), &device);
-        let Pass { outputs, loss, gradients, network } = pass(case, network, &device);
+        let input = Input::new(&case.batch, &case.architecture, &device);
+        let (forward, reverse) = network.hidden(&case.architecture, &input, &mut Dropout::off());
+        let states = values(join(forward, reverse).inner());
+        let Pass { outputs, loss, input_gradient, gradients, network } = pass(case, network, &device);
         let named = parameters(&network).into_iter().filter_map(|(name, parameter)| {
             let gradient = read::<B>(&gradients, &parameter)?;
             Some((name, gradient))
         });
-        Gradients { outputs, loss, gradients: named.collect() }
+        Gradients { outputs, states, input_gradient, loss, gradients: named.collect() }
     }
 }
 

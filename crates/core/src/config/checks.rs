@@ -76,14 +76,9 @@ impl OptimizerConfig {
                 BELOW_ONE,
                 format!("{betas:?}"),
             ),
-            (positive(f64::from(eps)), "training.optimizer.eps", POSITIVE, eps.to_string()),
+            (positive(eps), "training.optimizer.eps", POSITIVE, eps.to_string()),
             ((0.0..1.0).contains(&momentum), "training.optimizer.momentum", BELOW_ONE, momentum.to_string()),
-            (
-                not_negative(f64::from(weight_decay)),
-                "training.optimizer.weight_decay",
-                NOT_NEGATIVE,
-                weight_decay.to_string(),
-            ),
+            (not_negative(weight_decay), "training.optimizer.weight_decay", NOT_NEGATIVE, weight_decay.to_string()),
             (
                 !matches!(self, OptimizerConfig::Sgd { nesterov: true, .. }) || momentum > 0.0,
                 "training.optimizer.momentum",
@@ -160,7 +155,8 @@ impl ScheduleConfig {
     fn problem(&self, data: &DataConfig, epochs: usize) -> Option<Problem> {
         let (factor, wait, min_delta, floor) = match *self {
             ScheduleConfig::Plateau { factor, patience, min_delta, min_learning_rate, .. } => {
-                (factor, ("patience", patience), min_delta, min_learning_rate)
+                // Keras allows a patience of 0.
+                (factor, ("patience", patience.max(1)), min_delta, min_learning_rate)
             }
             ScheduleConfig::Step { factor, every, min_learning_rate, .. } => {
                 (factor, ("every", every), 0.0, min_learning_rate)

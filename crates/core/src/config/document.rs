@@ -76,9 +76,11 @@ fn describe(text: &str, path: &Path, error: &toml::de::Error) -> ConfigError {
     ConfigError::Syntax { path: path.into(), line: line_of(text, span.start), reason: message }
 }
 
-/// Where `name` stands. Inside a tagged table serde has lost the exact place, and the span is the whole table's.
+/// Where `name` stands. Inside a tagged table serde has lost the exact place, and the span is that of the table or of
+/// its header alone: search on to the next header.
 fn place(text: &str, span: &std::ops::Range<usize>, name: &str) -> usize {
-    let within = text.get(span.clone()).unwrap_or("");
+    let end = text.get(span.end..).and_then(|rest| rest.find("\n[")).map_or(text.len(), |at| span.end + at);
+    let within = text.get(span.start..end).unwrap_or("");
     let word = |at: &usize| {
         let letter = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
         let (before, after) = (within[..*at].chars().next_back(), within[at + name.len()..].chars().next());

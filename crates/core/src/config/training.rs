@@ -69,13 +69,13 @@ pub enum OptimizerConfig {
         learning_rate: f64,
         /// Decay of the first and second moment. Default `[0.9, 0.999]`.
         #[serde(default = "defaults::betas")]
-        betas: [f32; 2],
+        betas: [f64; 2],
         /// Added to the root of the second moment. Default 1e-8.
         #[serde(default = "defaults::eps")]
-        eps: f32,
+        eps: f64,
         /// Adds `weight_decay * w` to the gradient. Default 0.
         #[serde(default)]
-        weight_decay: f32,
+        weight_decay: f64,
     },
     /// Loshchilov and Hutter 2019: decay apart from the gradient.
     Adamw {
@@ -84,46 +84,46 @@ pub enum OptimizerConfig {
         learning_rate: f64,
         /// Decay of the first and second moment. Default `[0.9, 0.999]`.
         #[serde(default = "defaults::betas")]
-        betas: [f32; 2],
+        betas: [f64; 2],
         /// Added to the root of the second moment. Default 1e-8.
         #[serde(default = "defaults::eps")]
-        eps: f32,
+        eps: f64,
         /// Shrinks weights by `learning_rate * weight_decay` per step. Default 1e-2.
         #[serde(default = "defaults::centi")]
-        weight_decay: f32,
+        weight_decay: f64,
     },
     /// Tieleman and Hinton 2012.
     Rmsprop {
         /// Default 1e-2.
-        #[serde(default = "defaults::centi64")]
+        #[serde(default = "defaults::centi")]
         learning_rate: f64,
         /// Decay of the mean square. Default 0.99.
         #[serde(default = "defaults::alpha")]
-        alpha: f32,
+        alpha: f64,
         /// Added to the root of the mean square. Default 1e-8.
         #[serde(default = "defaults::eps")]
-        eps: f32,
+        eps: f64,
         /// Default 0.
         #[serde(default)]
-        momentum: f32,
+        momentum: f64,
         /// Adds `weight_decay * w` to the gradient. Default 0.
         #[serde(default)]
-        weight_decay: f32,
+        weight_decay: f64,
     },
     /// Stochastic gradient descent.
     Sgd {
         /// Default 1e-2 (PyTorch asks for one, Keras has this).
-        #[serde(default = "defaults::centi64")]
+        #[serde(default = "defaults::centi")]
         learning_rate: f64,
         /// Default 0.9 (PyTorch and Keras: 0, which recurrent networks seldom want).
         #[serde(default = "defaults::momentum")]
-        momentum: f32,
+        momentum: f64,
         /// Default false.
         #[serde(default)]
         nesterov: bool,
         /// Adds `weight_decay * w` to the gradient. Default 0.
         #[serde(default)]
-        weight_decay: f32,
+        weight_decay: f64,
     },
 }
 
@@ -303,22 +303,19 @@ mod defaults {
     pub fn milli() -> f64 {
         1e-3
     }
-    pub fn centi() -> f32 {
+    pub fn centi() -> f64 {
         1e-2
     }
-    pub fn centi64() -> f64 {
-        1e-2
-    }
-    pub fn betas() -> [f32; 2] {
+    pub fn betas() -> [f64; 2] {
         [0.9, 0.999]
     }
-    pub fn eps() -> f32 {
+    pub fn eps() -> f64 {
         1e-8
     }
-    pub fn alpha() -> f32 {
+    pub fn alpha() -> f64 {
         0.99
     }
-    pub fn momentum() -> f32 {
+    pub fn momentum() -> f64 {
         0.9
     }
     pub fn delta() -> f64 {

@@ -55,6 +55,26 @@ pub struct Direction<B: Backend> {
 impl<B: RecurrentBackend> Network<B> {
     /// Logits or scaled values: `[batch, outputs]`, or `[steps * batch, outputs]` with a head on every step.
     pub fn forward(&self, architecture: &Architecture, input: &Input<B>, dropout: &mut Dropout) -> Tensor<B, 2> {
+        let (forward, reverse) = self.hidden(architecture, input, dropout);
+        let pooled = match architecture.pooling {
+            // The reverse direction ends at the first step.
+            Pooling::Last => {
+                let first_rows = |reverse: Tensor<B, 2>| reverse.slice(0..input.batch);
+                join(forward.select(0, input.last_rows.clone()), reverse.map(first_rows))
+            }
+            Pooling::Mean => input.mean(join(forward, reverse)),
+            Pooling::Every => join(forward, reverse),
+        };
+        self.head.forward(dropout.apply(pooled))
+    }
+
+    /// Hidden states of the top layer, each direction `[steps * batch, hidden]`.
+    pub fn hidden(
+        &self,
+        architecture: &Architecture,
+        input: &Input<B>,
+        dropout: &mut Dropout,
+    ) -> (Tensor<B, 2>, Option<Tensor<B, 2>>) {
         let mut features = match (&self.embedding, &input.tokens) {
             (Some(embedding), Some(tokens)) => {
                 let [rows] = tokens.dims();
@@ -68,16 +88,7 @@ impl<B: RecurrentBackend> Network<B> {
             let (forward, reverse) = layer.outputs(architecture, input, features);
             features = dropout.apply(join(forward, reverse));
         }
-        let (forward, reverse) = self.layers[top].outputs(architecture, input, features);
-        let pooled = match architecture.pooling {
-            // The reverse direction ends at the first step.
-            Pooling::Last => {
-                join(forward.select(0, input.last_rows.clone()), reverse.map(|reverse| reverse.slice(0..input.batch)))
-            }
-            Pooling::Mean => input.mean(join(forward, reverse)),
-            Pooling::Every => join(forward, reverse),
-        };
-        self.head.forward(dropout.apply(pooled))
+        self.layers[top].outputs(architecture, input, features)
     }
 }
 
@@ -109,7 +120,8 @@ impl<B: RecurrentBackend> Direction<B> {
     }
 }
 
-fn join<B: Backend>(forward: Tensor<B, 2>, reverse: Option<Tensor<B, 2>>) -> Tensor<B, 2> {
+/// Both directions side by side, the forward half first.
+pub fn join<B: Backend>(forward: Tensor<B, 2>, reverse: Option<Tensor<B, 2>>) -> Tensor<B, 2> {
     match reverse {
         Some(reverse) => Tensor::cat(vec![forward, reverse], 1),
         None => forward,

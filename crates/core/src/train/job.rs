@@ -16,7 +16,7 @@ use crate::{
     config::{Config, ScheduleConfig},
     evaluate,
     loss::Loss,
-    metrics::Metrics,
+    metrics::{Metrics, by_name},
     monitor::Metric,
     progress::{EpochReport, Progress, Start},
     recurrence::TrainBackend,
@@ -294,7 +294,7 @@ fn kept_metrics(history: &[EpochReport], epoch: usize) -> BTreeMap<String, f64> 
 
 /// Loss and metrics by name, behind a prefix such as `val_`.
 pub(super) fn named(prefix: &str, loss: f64, metrics: &Metrics) -> BTreeMap<String, f64> {
-    let mut all = metrics.named();
+    let mut all = by_name(metrics);
     all.insert(Metric::Loss, loss);
     all.into_iter().map(|(metric, value)| (format!("{prefix}{}", metric.name()), value)).collect()
 }
