@@ -1,7 +1,7 @@
 //! Recurrent layers and the head: rows, biases, formats.
 
 use emberloop_cells::{CellKind, Direction, RecurrentTensor, TensorName};
-use emberloop_checkpoint::Checkpoint;
+use emberloop_checkpoint::{Checkpoint, Task};
 use emberloop_image::{HeadShape, LayerShape, Requantizer, WeightFormat, limits};
 
 use crate::QuantizeError;
@@ -16,6 +16,8 @@ use crate::rows::{Block, QuantizedBlock, RowQuantizer};
 
 /// Largest magnitude of `R(W·x)` and of `R(U·h)` (NUMERICS §4); a bit of it is left to a separate recurrent bias.
 const PRODUCT_MAX: i64 = (1 << 29) - 1;
+/// Largest magnitude of the head's product (NUMERICS §4).
+const HEAD_PRODUCT_MAX: i64 = (1 << 30) - 1;
 const BIAS_MAX: f64 = (1 << 30) as f64;
 /// The cell state may grow to so many times what calibration showed before it saturates.
 const CELL_MARGIN: f64 = 4.0;
@@ -108,36 +110,60 @@ pub(crate) fn quantize_head(
 ) -> Result<IntegerHead, QuantizeError> {
     let architecture = &checkpoint.metadata.architecture;
     let (weights, bias) = head(checkpoint);
-    let (task, fraction) = match architecture.task {
-        emberloop_checkpoint::Task::Classification => {
-            (emberloop_image::Task::Classification, i32::from(limits::PREACTIVATION_FRACTION))
-        }
-        emberloop_checkpoint::Task::Regression => {
-            (emberloop_image::Task::Regression, output_fraction(&weights, &bias, calibration)?)
-        }
-    };
     let pooling = match architecture.pooling {
         emberloop_checkpoint::Pooling::Last => emberloop_image::Pooling::Last,
         emberloop_checkpoint::Pooling::Mean => emberloop_image::Pooling::Mean,
         emberloop_checkpoint::Pooling::Every => emberloop_image::Pooling::Every,
     };
     let outputs = short("outputs", architecture.outputs)?;
-    let shape = HeadShape { outputs, task, pooling, fraction: fraction as u8, weights: WeightFormat::Int8 };
     let rows = RowQuantizer::new(calibration.head.statistics());
+    let with = |task, fraction: u8| {
+        let shape = HeadShape { outputs, task, pooling, fraction, weights: WeightFormat::Int8 };
+        head_rows(shape, &weights, &bias, &rows, rounding)
+    };
+    let (head, report) = match architecture.task {
+        Task::Classification => with(emberloop_image::Task::Classification, limits::PREACTIVATION_FRACTION)?,
+        Task::Regression => {
+            // As fine as wanted, or as the rounded weights allow.
+            let mut fraction = output_fraction(&bias, calibration)?;
+            loop {
+                match with(emberloop_image::Task::Regression, fraction) {
+                    Err(QuantizeError::Range { .. }) if fraction > 0 => fraction -= 1,
+                    result => break result?,
+                }
+            }
+        }
+    };
+    reports.push(report);
+    Ok(head)
+}
+
+fn head_rows(
+    shape: HeadShape,
+    weights: &Dense,
+    bias: &[f64],
+    rows: &RowQuantizer,
+    rounding: Rounding,
+) -> Result<(IntegerHead, WeightReport), QuantizeError> {
     let mut result = IntegerHead { shape, weights: empty(weights.columns), bias: Vec::new() };
     let mut errors = RowErrors::default();
+    let to = i32::from(shape.fraction);
     for (row, &bias) in bias.iter().enumerate() {
-        let limit = (1 << 30) - 1;
-        let block =
-            Block { tensor: "head.weight", weights: weights.row(row), from: 15, to: fraction, gain: 1.0, limit };
+        let block = Block {
+            tensor: "head.weight",
+            weights: weights.row(row),
+            from: 15,
+            to,
+            gain: 1.0,
+            limit: HEAD_PRODUCT_MAX,
+        };
         let quantized = rows.quantize(row, &[block], rounding)?;
-        errors.add(&rows, &[block], &quantized, rounding);
+        errors.add(rows, &[block], &quantized, rounding);
         let [drift, _] = drifts(&rows.statistics, weights.columns, &quantized, rounding);
-        result.bias.push(fixed("head.bias", row, bias + drift, fraction)?);
+        result.bias.push(fixed("head.bias", row, bias + drift, to)?);
         push(&mut result.weights, quantized.into_iter().next());
     }
-    reports.push(errors.report("head".into()));
-    Ok(result)
+    Ok((result, errors.report("head".into())))
 }
 
 struct Weights {
@@ -194,22 +220,21 @@ fn cell_fraction(cell_max: f64) -> u8 {
     fractions.rev().find(|&fraction| fits(fraction)).unwrap_or(limits::CELL_FRACTION_MIN)
 }
 
-/// Regression: fine enough for the outputs that calibration showed, and no product or bias beyond 2^30.
-fn output_fraction(weights: &Dense, bias: &[f64], calibration: &Calibration) -> Result<i32, QuantizeError> {
+/// Regression: fine enough for the outputs that calibration showed, and no bias beyond 2^30.
+fn output_fraction(bias: &[f64], calibration: &Calibration) -> Result<u8, QuantizeError> {
     /// Steps across the range of an output.
     const FINE: f64 = 65_536.0;
     let spans = calibration.output_range.iter().map(|(low, high)| high - low);
     let least = spans.filter(|&span| span > 0.0 && span.is_finite()).fold(f64::INFINITY, f64::min);
-    let wanted = if least.is_finite() { (FINE / least).log2().ceil().clamp(0.0, 30.0) as i32 } else { 16 };
-    // |h| < 1, so no product passes the sum of its weights; the rounding of the weights may add a little.
-    let sums = weights.rows().map(|row| 1.02 * row.iter().map(|weight| weight.abs()).sum::<f64>());
-    let largest = sums.zip(bias).map(|(sum, bias)| sum.max(1.02 * bias.abs())).fold(0.0, f64::max);
-    let fits = (BIAS_MAX / largest.max(1e-9)).log2().floor() as i32;
-    if fits < 0 {
+    let wanted = if least.is_finite() { (FINE / least).log2().ceil().clamp(0.0, 30.0) as u8 } else { 16 };
+    let ranges = calibration.output_range.iter().flat_map(|(low, high)| [low.abs(), high.abs()]);
+    let largest = ranges.chain(bias.iter().map(|bias| bias.abs())).fold(0.0, f64::max);
+    let fits = (BIAS_MAX / largest.max(1e-9)).log2().floor();
+    if fits < 0.0 {
         let problem = format!("outputs of up to {largest} do not fit 30 bits; give the targets in a larger unit");
         return Err(QuantizeError::Range { place: "head".into(), problem });
     }
-    Ok(wanted.min(fits))
+    Ok(wanted.min(fits.min(30.0) as u8))
 }
 
 fn empty(columns: usize) -> IntegerMatrix {

@@ -40,7 +40,7 @@ pub use integer_model::{GoldenSequence, IntegerHead, IntegerInput, IntegerLayer,
 pub use options::{Options, Rounding};
 pub use quantize::{Quantized, quantize};
 pub use quantized_file::{
-    QUANTIZED_FORMAT, QuantizedFile, QuantizedFileError, QuantizedFlaw, QuantizedMetadata, read_quantized,
+    METADATA_KEY, QUANTIZED_FORMAT, QuantizedFile, QuantizedFileError, QuantizedFlaw, QuantizedMetadata, read_quantized,
 };
 pub use raw::RawConverter;
 pub use report::{QuantizationReport, ScalerReport, WeightReport};

@@ -55,7 +55,23 @@ impl RowQuantizer {
     }
 
     /// Quantizes row number `row`, made of one or two blocks.
+    ///
+    /// Compensation moves weights and can so carry a row that only just fits beyond its limit: it is then rounded to
+    /// nearest instead.
     pub(crate) fn quantize(
+        &self,
+        row: usize,
+        blocks: &[Block<'_>],
+        rounding: Rounding,
+    ) -> Result<Vec<QuantizedBlock>, QuantizeError> {
+        match (self.proved(row, blocks, rounding), rounding) {
+            (Err(error), Rounding::Compensated) => self.proved(row, blocks, Rounding::Nearest).map_err(|_| error),
+            (result, Rounding::Compensated | Rounding::Nearest) => result,
+        }
+    }
+
+    /// Coarsens the scales until the row passes the proof.
+    fn proved(
         &self,
         row: usize,
         blocks: &[Block<'_>],

@@ -39,7 +39,7 @@ use crate::{AlignedBytes, Quantized};
 pub const QUANTIZED_FORMAT: u32 = 1;
 
 /// The key under which [`QuantizedMetadata`] stands in the file's `__metadata__`.
-const METADATA_KEY: &str = "emberloop.quantized";
+pub const METADATA_KEY: &str = "emberloop.quantized";
 
 /// A quantized model with everything that is known about it.
 #[derive(Clone, Debug, PartialEq)]

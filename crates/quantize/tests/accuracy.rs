@@ -1,0 +1,142 @@
+//! Every kind of model: the image parses and proves itself, and computes what the float model does.
+
+mod common;
+
+use common::Recipe;
+use emberloop_cells::CellKind;
+use emberloop_checkpoint::{Pooling, Task};
+use emberloop_data::metrics::Metrics;
+use emberloop_engine::self_test;
+use emberloop_image::Image;
+use emberloop_quantize::{CompareOptions, Comparison, Options, Rounding, compare, evaluate_image, quantize};
+
+fn quantize_and_compare(recipe: &Recipe, rounding: Rounding) -> Comparison {
+    let checkpoint = recipe.checkpoint();
+    let quantized = quantize(&checkpoint, &recipe.dataset(80, 1), &Options { rounding, ..Options::default() }).unwrap();
+    let image = Image::parse(&quantized.image).unwrap();
+    assert!(self_test(&image, vec![0; image.memory().words()]).unwrap() >= 5);
+    assert_eq!(image.len_bytes(), quantized.report.image_bytes);
+    let unseen = recipe.dataset(120, 2);
+    let comparison = compare(&checkpoint, &quantized.image, &unseen, CompareOptions::default()).unwrap();
+    assert_eq!(comparison.image_bytes, quantized.image.len());
+    assert_eq!(comparison.clipped, 0);
+    let evaluation = evaluate_image(&image, &unseen).unwrap();
+    assert_eq!(evaluation.metrics, comparison.fixed);
+    comparison
+}
+
+#[test]
+fn every_cell_pooling_and_task_stays_close_to_float() {
+    for cell in CellKind::ALL {
+        for pooling in [Pooling::Last, Pooling::Mean, Pooling::Every] {
+            for task in [Task::Classification, Task::Regression] {
+                let recipe = Recipe { pooling, task, ..Recipe::new(cell) };
+                let comparison = quantize_and_compare(&recipe, Rounding::Compensated);
+                let what = format!("{} {pooling:?} {task:?}", cell.name());
+                assert!(comparison.logit_error < 0.015, "{what}: {}", comparison.logit_error);
+                assert!(comparison.logit_error > 0.0, "{what}");
+                match task {
+                    Task::Classification => assert!(comparison.disagreement.unwrap() < 0.03, "{what}"),
+                    Task::Regression => assert_eq!(comparison.disagreement, None),
+                }
+                assert_eq!(comparison.layers.len(), 1);
+                assert_eq!(comparison.layers[0].gates.len(), cell.gate_count());
+                assert!(comparison.layers[0].hidden < 0.02, "{what}: {}", comparison.layers[0].hidden);
+            }
+        }
+    }
+}
+
+#[test]
+fn stacked_layers_and_odd_sizes() {
+    for cell in CellKind::ALL {
+        let recipe = Recipe { hidden: vec![7, 5, 3], channels: 5, outputs: 3, ..Recipe::new(cell) };
+        let comparison = quantize_and_compare(&recipe, Rounding::Compensated);
+        assert!(comparison.logit_error < 0.03, "{}: {}", cell.name(), comparison.logit_error);
+        assert_eq!(comparison.layers.len(), 3);
+    }
+}
+
+#[test]
+fn tokens_go_through_the_embedding() {
+    for cell in CellKind::ALL {
+        let recipe = Recipe { vocabulary: Some(20), channels: 6, ..Recipe::new(cell) };
+        let comparison = quantize_and_compare(&recipe, Rounding::Compensated);
+        assert!(comparison.logit_error < 0.03, "{}: {}", cell.name(), comparison.logit_error);
+    }
+}
+
+/// Over all cells together, compensation must at least halve the squared error of plain rounding.
+#[test]
+fn compensated_rounding_beats_nearest_rounding() {
+    let (mut nearest, mut compensated) = (0.0, 0.0);
+    for cell in CellKind::ALL {
+        for seed in 1..=3 {
+            let recipe = Recipe { hidden: vec![24], channels: 6, seed, ..Recipe::new(cell) };
+            nearest += quantize_and_compare(&recipe, Rounding::Nearest).logit_error.powi(2);
+            compensated += quantize_and_compare(&recipe, Rounding::Compensated).logit_error.powi(2);
+        }
+    }
+    assert!(compensated < 0.5 * nearest, "squared errors: {compensated} compensated, {nearest} nearest");
+}
+
+#[test]
+fn the_report_states_both_errors() {
+    let recipe = Recipe { hidden: vec![24], ..Recipe::new(CellKind::Lstm) };
+    let quantized = quantize(&recipe.checkpoint(), &recipe.dataset(80, 1), &Options::default()).unwrap();
+    let places: Vec<&str> = quantized.report.weights.iter().map(|weights| weights.place.as_str()).collect();
+    let gates = ["input", "forget", "candidate", "output"].map(|gate| format!("layer 0, {gate} gate"));
+    assert_eq!(places[..4], gates);
+    assert_eq!(places[4], "head");
+    for weights in &quantized.report.weights {
+        assert!(weights.error > 0.0 && weights.error < weights.nearest_error, "{weights:?}");
+    }
+    let plain = Options { rounding: Rounding::Nearest, ..Options::default() };
+    let quantized = quantize(&recipe.checkpoint(), &recipe.dataset(80, 1), &plain).unwrap();
+    for weights in &quantized.report.weights {
+        assert_eq!(weights.error, weights.nearest_error);
+    }
+}
+
+#[test]
+fn a_large_cell_state_gets_a_wider_format() {
+    let recipe = Recipe::new(CellKind::Lstm);
+    let cell_fraction = |checkpoint: &emberloop_checkpoint::Checkpoint, recipe: &Recipe| {
+        quantize(checkpoint, &recipe.dataset(80, 1), &Options::default()).unwrap().report.cell_fractions[0]
+    };
+    assert_eq!(cell_fraction(&recipe.checkpoint(), &recipe), 24);
+    // Forget and input gates held open, the candidate at one: the cell counts the steps.
+    let mut counter = recipe.checkpoint();
+    for (index, bias) in counter.tensors.get_mut("rnn.bias_ih_l0").unwrap().values.iter_mut().enumerate() {
+        *bias = if index < 3 * 8 { 12.0 } else { 0.0 };
+    }
+    let mut long = recipe.dataset(4, 1);
+    for sequence in &mut long.sequences {
+        sequence.steps = 300;
+        sequence.values = [-3.0, 7.0, 17.0].repeat(300);
+    }
+    let quantized = quantize(&counter, &long, &Options::default()).unwrap();
+    // 300 steps with a margin of four need ±2048.
+    assert_eq!(quantized.report.cell_fractions, [20]);
+    let comparison = compare(&counter, &quantized.image, &long, CompareOptions::default()).unwrap();
+    // A thousandth of the range: a forget gate of Q0.15 is off by up to 2^-15 at each of the 300 steps.
+    assert!(comparison.layers[0].cell.unwrap() < 0.3, "{:?}", comparison.layers[0].cell);
+}
+
+#[test]
+fn regression_is_in_the_targets_own_unit() {
+    let recipe = Recipe { task: Task::Regression, outputs: 2, ..Recipe::new(CellKind::GruResetAfter) };
+    let comparison = quantize_and_compare(&recipe, Rounding::Compensated);
+    let (Metrics::Values(float), Metrics::Values(fixed)) = (&comparison.float, &comparison.fixed) else {
+        panic!("a regression has values")
+    };
+    assert!(float.rmse > 5.0, "{}", float.rmse);
+    assert!((float.rmse - fixed.rmse).abs() < 0.01 * float.rmse, "{} and {}", float.rmse, fixed.rmse);
+    let quantized = quantize(&recipe.checkpoint(), &recipe.dataset(80, 1), &Options::default()).unwrap();
+    let image = Image::parse(&quantized.image).unwrap();
+    let mut network = emberloop_engine::Network::new(&image, vec![0; image.memory().words()]).unwrap();
+    let raw = emberloop_quantize::RawConverter::new(&image).sequence(&recipe.dataset(1, 3).sequences[0]);
+    let output = network.step(&raw[..3]).unwrap();
+    let value = f64::from(output.values()[0]) / f64::from(output.fraction()).exp2();
+    assert!((-100.0..200.0).contains(&value), "{value}");
+}
