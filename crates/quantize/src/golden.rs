@@ -61,20 +61,18 @@ fn extremes(model: &IntegerModel) -> Vec<i32> {
     match &model.input {
         IntegerInput::Features { missing, scalers, .. } => {
             let alternating = |first: bool| {
-                let pick = move |at: usize| (at % 2 == 0) == first;
+                let pick = move |at: usize| at.is_multiple_of(2) == first;
                 scalers.iter().enumerate().map(move |(at, scaler)| if pick(at) { scaler.max } else { scaler.min })
             };
-            let beyond = scalers.iter().enumerate().map(|(at, _)| if at % 2 == 0 { i32::MAX } else { -i32::MAX });
+            let beyond =
+                scalers.iter().enumerate().map(|(at, _)| if at.is_multiple_of(2) { i32::MAX } else { -i32::MAX });
             let mut samples: Vec<i32> = alternating(true).chain(alternating(false)).chain(beyond).collect();
             match missing {
                 MissingPolicy::Error => {}
                 MissingPolicy::HoldLast | MissingPolicy::Mean => {
-                    samples.extend(
-                        scalers
-                            .iter()
-                            .enumerate()
-                            .map(|(at, scaler)| if at % 2 == 0 { MISSING } else { scaler.offset >> scaler.pre_shift }),
-                    );
+                    samples.extend(scalers.iter().enumerate().map(|(at, scaler)| {
+                        if at.is_multiple_of(2) { MISSING } else { scaler.offset >> scaler.pre_shift }
+                    }));
                 }
             }
             samples

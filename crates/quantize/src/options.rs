@@ -13,7 +13,7 @@ pub enum Rounding {
     Nearest,
 }
 
-/// Options of [`quantize`](crate::quantize).
+/// Options of [`quantize`](crate::quantize()).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Options {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::options::Rounding;
 use crate::rows::{Block, QuantizedBlock, RowQuantizer};
 
-/// What [`quantize`](crate::quantize) chose and what it cost.
+/// What [`quantize`](crate::quantize()) chose and what it cost.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct QuantizationReport {
     /// Calibration sequences, and the steps of them that were run through the float model.

@@ -16,7 +16,7 @@
 //! | `golden.0.inputs`, `golden.0.outputs`, … | I32 | `[steps, …]` | golden vectors |
 //!
 //! The key `emberloop.quantized` of `__metadata__` holds [`QuantizedMetadata`] as JSON. The image is made from the integers
-//! alone: [`QuantizedFile::image`] gives the same bytes as [`quantize`](crate::quantize) did.
+//! alone: [`QuantizedFile::image`] gives the same bytes as [`quantize`](crate::quantize()) did.
 
 mod error;
 mod read;
