@@ -23,7 +23,7 @@ fn models(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let paths = entries.flatten().map(|entry| entry.path());
     let mut models: Vec<PathBuf> = paths.filter(|path| path.extension().is_some_and(|name| name == "ember")).collect();
-    models.sort();
+    models.sort_by(|a, b| a.file_stem().cmp(&b.file_stem()));
     assert!(!models.is_empty(), "{}: expected a file NAME.ember, found none; set EMBERLOOP_MODELS", folder.display());
     models
 }
@@ -52,5 +52,11 @@ fn table(models: &[PathBuf]) -> String {
     }
     let names: Vec<String> = (0..models.len()).map(|index| format!("IMAGE_{index}")).collect();
     let list = names.join(", ");
-    format!("{images}\npub static MODELS: &[Model] = &[\n{entries}];\n\npub const WORDS: usize = largest(&[{list}]);\n")
+    format!(
+        "{images}\n\
+         /// The embedded models, in the order of their names.\n\
+         pub static MODELS: &[Model] = &[\n{entries}];\n\n\
+         /// Words of memory that the largest of them needs.\n\
+         pub const WORDS: usize = largest(&[{list}]);\n"
+    )
 }

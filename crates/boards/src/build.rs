@@ -32,7 +32,58 @@ pub struct Binary {
     pub elf: PathBuf,
 }
 
+/// A model to embed.
+#[derive(Clone, Debug, Hash)]
+pub struct EmbeddedModel {
+    /// Letters, digits and `._-`; models run in the order of their names.
+    pub name: String,
+    /// The image: the bytes of a `.ember` file.
+    pub image: Vec<u8>,
+    /// Raw test sequences: the bytes of a `.seq` file.
+    pub sequences: Option<Vec<u8>>,
+}
+
+impl EmbeddedModel {
+    /// Reads a model's image, and the test sequences of the same name beside it if there are some.
+    ///
+    /// # Errors
+    /// [`BoardError::File`].
+    pub fn read(path: &Path) -> Result<Self, BoardError> {
+        let read = |path: &Path| fs::read(path).map_err(|source| file_error(path, source));
+        let sequences = path.with_extension("seq");
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
+        Ok(Self {
+            name: name.chars().map(plain).collect(),
+            image: read(path)?,
+            sequences: if sequences.is_file() { Some(read(&sequences)?) } else { None },
+        })
+    }
+}
+
 impl Firmware {
+    /// Puts models into a folder for [`BuildOptions::models`]; the same models give the same folder, so that what was
+    /// built for them is found again.
+    ///
+    /// # Errors
+    /// [`BoardError::File`].
+    pub fn stage(&self, models: &[EmbeddedModel]) -> Result<PathBuf, BoardError> {
+        let mut hasher = DefaultHasher::new();
+        models.hash(&mut hasher);
+        let folder = self.target_folder().join("emberloop").join(format!("models-{:016x}", hasher.finish()));
+        let lock = self.lock()?;
+        fs::create_dir_all(&folder).map_err(|source| file_error(&folder, source))?;
+        for model in models {
+            let image = folder.join(format!("{}.ember", model.name));
+            write_once(&image, &model.image)?;
+            if let Some(sequences) = &model.sequences {
+                write_once(&image.with_extension("seq"), sequences)?;
+            }
+        }
+        drop(lock);
+        Ok(folder)
+    }
+
     /// Builds the firmware of `board`.
     ///
     /// Builds of several processes wait for each other; each set of models has a file of its own.
@@ -42,7 +93,8 @@ impl Firmware {
     pub fn build(&self, board: &Board, options: &BuildOptions) -> Result<Binary, BoardError> {
         let toolchain = Toolchain::for_target(&board.target)?;
         let lock = self.lock()?;
-        let mut command = self.cargo_build(&toolchain, &board.name);
+        let target_folder = self.target_folder().join(toolchain.build_name(&board.target));
+        let mut command = self.cargo_build(&toolchain, &board.name, &target_folder);
         command.args(["--release", "--target", &board.target]);
         if options.measure {
             command.args(["--features", "measure"]);
@@ -60,7 +112,7 @@ impl Firmware {
         }
         finished(&board.name, child::run(&mut command, b"", LIMIT, RUST_FIX)?)?;
 
-        let built = self.target_folder().join(&board.target).join("release").join(&board.name);
+        let built = target_folder.join(&board.target).join("release").join(&board.name);
         let elf = self.target_folder().join("emberloop").join(format!("{}-{:016x}.elf", board.name, hasher.finish()));
         copy(&built, &elf)?;
         drop(lock);
@@ -70,10 +122,11 @@ impl Firmware {
     /// Builds the program that decodes the log, for this machine, and returns its path.
     pub(crate) fn build_decoder(&self) -> Result<PathBuf, BoardError> {
         let lock = self.lock()?;
-        let mut command = self.cargo_build(&Toolchain::InUse, DECODER);
+        let target_folder = self.target_folder().join("in-use");
+        let mut command = self.cargo_build(&Toolchain::InUse, DECODER, &target_folder);
         finished(DECODER, child::run(&mut command, b"", LIMIT, RUST_FIX)?)?;
         drop(lock);
-        Ok(self.target_folder().join("debug").join(DECODER))
+        Ok(target_folder.join("debug").join(DECODER))
     }
 
     /// Where everything that is built for boards goes.
@@ -81,11 +134,11 @@ impl Firmware {
         self.folder().join("target")
     }
 
-    fn cargo_build(&self, toolchain: &Toolchain, package: &str) -> Command {
+    fn cargo_build(&self, toolchain: &Toolchain, package: &str, target_folder: &Path) -> Command {
         let mut command = toolchain.cargo();
         // Inside the folder, so that its `.cargo/config.toml` applies.
         command.current_dir(self.folder()).args(["build", "--package", package, "--color", "never"]);
-        command.arg("--target-dir").arg(self.target_folder());
+        command.arg("--target-dir").arg(target_folder);
         command
     }
 
@@ -128,6 +181,14 @@ fn hash_folder(folder: &Path, hasher: &mut DefaultHasher) -> Result<(), BoardErr
     Ok(())
 }
 
+/// Writes a file unless it is there with this content: a newer one would be compiled again.
+fn write_once(path: &Path, bytes: &[u8]) -> Result<(), BoardError> {
+    match fs::read(path) {
+        Ok(found) if found == bytes => Ok(()),
+        _ => fs::write(path, bytes).map_err(|source| file_error(path, source)),
+    }
+}
+
 /// Copies under a temporary name and renames, so that a run in another process never sees half a file.
 fn copy(from: &Path, to: &Path) -> Result<(), BoardError> {
     let temporary = to.with_extension("tmp");
@@ -140,4 +201,28 @@ fn copy(from: &Path, to: &Path) -> Result<(), BoardError> {
 
 fn file_error(path: &Path, source: io::Error) -> BoardError {
     BoardError::File { path: path.into(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_models_are_staged_in_the_same_folder() {
+        let checkout = tempfile::tempdir().unwrap();
+        fs::create_dir(checkout.path().join("boards")).unwrap();
+        let firmware = Firmware::open(checkout.path()).unwrap();
+        let path = checkout.path().join("a model.ember");
+        fs::write(&path, "image").unwrap();
+        let bare = EmbeddedModel::read(&path).unwrap();
+        fs::write(path.with_extension("seq"), "sequences").unwrap();
+        let model = EmbeddedModel::read(&path).unwrap();
+        assert_eq!((model.name.as_str(), model.sequences.as_deref()), ("a_model", Some(b"sequences".as_slice())));
+
+        let folder = firmware.stage(std::slice::from_ref(&model)).unwrap();
+        assert_eq!(fs::read(folder.join("a_model.ember")).unwrap(), b"image");
+        assert_eq!(fs::read(folder.join("a_model.seq")).unwrap(), b"sequences");
+        assert_eq!(firmware.stage(&[model]).unwrap(), folder);
+        assert_ne!(firmware.stage(&[bare]).unwrap(), folder);
+    }
 }

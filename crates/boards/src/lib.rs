@@ -1,11 +1,12 @@
 //! Boards on the host side: which there are, how their firmware is built, how it runs, what it logged.
 //!
 //! ```no_run
-//! use emberloop_boards::{BuildOptions, Firmware, RunOptions};
+//! use emberloop_boards::{BuildOptions, EmbeddedModel, Firmware, RunOptions};
 //!
 //! let firmware = Firmware::locate()?;
 //! let board = firmware.board("qemu-m4")?;
-//! let binary = firmware.build(&board, &BuildOptions { models: Some("models-folder".into()), measure: false })?;
+//! let models = firmware.stage(&[EmbeddedModel::read("model.ember".as_ref())?])?;
+//! let binary = firmware.build(&board, &BuildOptions { models: Some(models), measure: false })?;
 //! let run = firmware.run(&binary, &RunOptions::default())?.checked()?;
 //! for output in &run.outputs {
 //!     println!("{} {} {:?}", output.sequence, output.step, output.values);
@@ -25,7 +26,7 @@ mod run;
 mod toolchain;
 
 pub use board::{Board, Emulator, Firmware, Memory, Probe, Region, Runner};
-pub use build::{Binary, BuildOptions};
+pub use build::{Binary, BuildOptions, EmbeddedModel};
 pub use child::Finished;
 pub use elf::{Footprint, footprint};
 pub use error::BoardError;

@@ -1,6 +1,8 @@
 //! The compiler for a bare-metal target: the one in use where it has the target, else the one that
 //! `cargo xtask setup` put into the cache.
 
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
@@ -53,14 +55,26 @@ impl Toolchain {
 
     /// Whether `core` is there for this target.
     pub fn has_target(&self, target: &str) -> bool {
-        self.library_folder(target).is_some_and(|folder| {
-            fs::read_dir(folder).is_ok_and(|entries| {
-                entries.flatten().any(|entry| {
-                    let name = entry.file_name();
-                    let name = name.to_string_lossy();
-                    name.starts_with("libcore-") && name.ends_with(".rlib")
-                })
-            })
+        self.core_library(target).is_some()
+    }
+
+    /// A name for the folder that this toolchain's results go to.
+    ///
+    /// cargo knows a compiler by its version alone, but two toolchains of one version whose `core` was built apart
+    /// cannot share what they compiled.
+    pub(crate) fn build_name(&self, target: &str) -> String {
+        let Self::Folder(folder) = self else { return "in-use".into() };
+        let mut hasher = DefaultHasher::new();
+        folder.hash(&mut hasher);
+        let core = self.core_library(target);
+        core.and_then(|path| path.metadata().and_then(|metadata| metadata.modified()).ok()).hash(&mut hasher);
+        format!("{:016x}", hasher.finish())
+    }
+
+    fn core_library(&self, target: &str) -> Option<PathBuf> {
+        fs::read_dir(self.library_folder(target)?).ok()?.flatten().map(|entry| entry.path()).find(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with("libcore-") && name.ends_with(".rlib")
         })
     }
 
@@ -142,6 +156,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let toolchain = Toolchain::Folder(folder.path().into());
         assert!(!toolchain.has_target("thumbv6m-none-eabi"));
+        let nothing = toolchain.build_name("thumbv6m-none-eabi");
         let libraries = folder.path().join("lib/rustlib/thumbv6m-none-eabi/lib");
         fs::create_dir_all(&libraries).unwrap();
         fs::write(libraries.join("libcore-0123.rmeta"), "").unwrap();
@@ -149,6 +164,7 @@ mod tests {
         fs::write(libraries.join("libcore-0123.rlib"), "").unwrap();
         assert!(toolchain.has_target("thumbv6m-none-eabi"));
         assert!(!toolchain.has_target("thumbv7em-none-eabihf"));
+        assert_ne!(toolchain.build_name("thumbv6m-none-eabi"), nothing, "another core needs another folder");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use emberloop_boards::{
-    Board, BuildOptions, Firmware, Footprint, Measurement, RunOptions, Runner, Toolchain, footprint,
+    Board, BuildOptions, EmbeddedModel, Firmware, Footprint, Measurement, RunOptions, Runner, Toolchain, footprint,
 };
 use emberloop_image::Sequences;
 
@@ -69,7 +69,7 @@ pub fn run(options: &Options) -> Result {
     };
     let work = tempfile::tempdir()?;
     let plugin = icount::build(&firmware, work.path())?;
-    let models = models(options.models.as_deref(), work.path())?;
+    let models = models(&firmware, options.models.as_deref())?;
 
     let mut measured = Vec::new();
     for board in &boards {
@@ -102,9 +102,7 @@ struct Models {
 }
 
 /// Puts the models to measure into one folder: the named ones, or the repository's trained ones and one of each cell.
-fn models(named: Option<&Path>, work: &Path) -> Result<Models> {
-    let folder = work.join("models");
-    fs::create_dir_all(&folder)?;
+fn models(firmware: &Firmware, named: Option<&Path>) -> Result<Models> {
     let mut models = BTreeMap::new();
     match named {
         Some(named) => {
@@ -125,16 +123,15 @@ fn models(named: Option<&Path>, work: &Path) -> Result<Models> {
     }
     let mut bytes = 0;
     let mut steps = Vec::new();
-    for (name, (image, sequences)) in &models {
-        fs::write(folder.join(format!("{name}.ember")), image)?;
-        fs::write(folder.join(format!("{name}.seq")), sequences)?;
+    let mut embedded = Vec::new();
+    for (name, (image, sequences)) in models {
         bytes += (image.len() + sequences.len()) as u64;
-        let words = synthetic::aligned(sequences);
-        let sequences =
-            Sequences::parse(bytemuck::cast_slice(&words)).map_err(|error| format!("{name}.seq: {error}"))?;
-        steps.push(sequences.iter().map(|sequence| sequence.steps()).sum());
+        let words = synthetic::aligned(&sequences);
+        let parsed = Sequences::parse(bytemuck::cast_slice(&words)).map_err(|error| format!("{name}.seq: {error}"))?;
+        steps.push(parsed.iter().map(|sequence| sequence.steps()).sum());
+        embedded.push(EmbeddedModel { name, image, sequences: Some(sequences) });
     }
-    Ok(Models { folder, steps, bytes })
+    Ok(Models { folder: firmware.stage(&embedded)?, steps, bytes })
 }
 
 /// Takes an image and the sequences beside it, if both are there.

@@ -30,6 +30,7 @@ pub fn run(options: &Options) -> Result {
     // Compiled, not run: it needs no GPU and no CUDA installation to be checked.
     run_command(cargo().args(["check", "--package", "emberloop", "--features", "cuda"]))?;
     device_crates(&firmware)?;
+    firmware_lints(&firmware)?;
     licences()?;
     if options.no_tests {
         return Ok(());
@@ -57,8 +58,31 @@ fn device_crates(firmware: &Firmware) -> Result {
             let mut command = toolchain.cargo();
             command.current_dir(firmware.folder()).arg("check").arg("--manifest-path");
             command.arg(crate::process::root().join("crates/engine/Cargo.toml")).args(["--target", &target]);
-            command.arg("--target-dir").arg(firmware.target_folder()).args(features);
+            command.arg("--target-dir").arg(firmware.target_folder().join("check")).args(features);
             run_command(&mut command)?;
+        }
+    }
+    Ok(())
+}
+
+/// clippy over each board's program; only the toolchain in use is known to have it.
+fn firmware_lints(firmware: &Firmware) -> Result {
+    for board in firmware.boards()? {
+        if !Toolchain::InUse.has_target(&board.target) {
+            println!("skipped: clippy for {}: the toolchain in use has no {}", board.name, board.target);
+            continue;
+        }
+        for features in [&[][..], &["--features", "measure"]] {
+            let mut command = Toolchain::InUse.cargo();
+            command.current_dir(firmware.folder()).args([
+                "clippy",
+                "--package",
+                &board.name,
+                "--target",
+                &board.target,
+            ]);
+            command.arg("--target-dir").arg(firmware.target_folder().join("check")).args(features);
+            run_command(command.args(["--", "-D", "warnings"]))?;
         }
     }
     Ok(())
@@ -74,7 +98,7 @@ fn licences() -> Result {
     manifests.iter().try_for_each(|manifest| {
         let mut command = Command::new("cargo-deny");
         command.current_dir(crate::process::root());
-        command.args(["--manifest-path", manifest, "check", "--config", "deny.toml", "licenses", "bans", "sources"]);
+        command.args(["--manifest-path", manifest, "--config", "deny.toml", "check", "licenses", "bans", "sources"]);
         run_command(&mut command)
     })
 }

@@ -25,7 +25,9 @@ pub use models::{MODELS, Model, WORDS};
 pub fn main() -> ! {
     // One memory for every model, placed by the linker: a model that does not fit is found before it is flashed.
     static MEMORY: StaticCell<[i32; WORDS]> = StaticCell::new();
-    let status = match run_models(MODELS, MEMORY.init([0; WORDS])) {
+    // Or the compiler, which sees the images, would shape the engine to them.
+    let models = core::hint::black_box(MODELS);
+    let status = match run_models(models, MEMORY.init([0; WORDS])) {
         Ok(counts) => {
             defmt::info!(
                 "done models={=usize} sequences={=usize} steps={=usize}",
