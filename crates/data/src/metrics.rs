@@ -2,6 +2,34 @@
 
 use serde::{Deserialize, Serialize};
 
+/// The metrics of either task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Metrics {
+    /// Of a classification.
+    Classes(ClassMetrics),
+    /// Of a regression, in raw units.
+    Values(ValueMetrics),
+}
+
+impl Metrics {
+    /// Number of targets.
+    pub fn n(&self) -> usize {
+        match self {
+            Metrics::Classes(metrics) => metrics.n,
+            Metrics::Values(metrics) => metrics.n,
+        }
+    }
+
+    /// Accuracy, or root of the mean squared error: the one number for a summary.
+    pub fn headline(&self) -> f64 {
+        match self {
+            Metrics::Classes(metrics) => metrics.accuracy,
+            Metrics::Values(metrics) => metrics.rmse,
+        }
+    }
+}
+
 /// What a confusion matrix says.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ClassMetrics {

@@ -1,0 +1,95 @@
+//! `emberloop evaluate`: a model of any kind on labelled data.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use emberloop_core::Device;
+use emberloop_data::Targets;
+use emberloop_data::metrics::{ClassMetrics, Metrics, ValueMetrics};
+use serde::Serialize;
+
+use crate::model::Model;
+use crate::output::{self, percent};
+use crate::source::{Reader, Source};
+
+/// Evaluate a model: accuracy, F1 and confusion matrix, or RMSE, MAE and R².
+///
+/// A checkpoint computes in float; an image in the board's own integers.
+#[derive(Args)]
+pub struct Evaluate {
+    /// The model: .safetensors, .ember or .q.safetensors.
+    model: PathBuf,
+    #[command(flatten)]
+    source: Source,
+    /// Where a float checkpoint computes.
+    #[arg(long, default_value = "cpu", value_name = "cpu|cuda")]
+    device: Device,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    arithmetic: &'static str,
+    #[serde(flatten)]
+    metrics: &'a Metrics,
+    names: &'a [String],
+}
+
+impl Evaluate {
+    /// Runs the command.
+    pub fn run(self, json: bool) -> Result<()> {
+        let model = Model::read(&self.model)?;
+        let dataset = self.source.load(&Reader::of(&model)?)?;
+        let (arithmetic, metrics) = match &model {
+            Model::Float(checkpoint) => ("float", emberloop_core::evaluate(checkpoint, &dataset, self.device)?.metrics),
+            Model::Image(file) | Model::Quantized(file) => {
+                ("fixed point", emberloop_quantize::evaluate_image(&file.parse()?, &dataset)?.metrics)
+            }
+        };
+        let names = match &dataset.targets {
+            Targets::Classes { labels } => labels,
+            Targets::Values { names } => names,
+        };
+        if json {
+            return output::print_json(&Report { arithmetic, metrics: &metrics, names });
+        }
+        output::print(&match &metrics {
+            Metrics::Classes(metrics) => classes(arithmetic, metrics, names),
+            Metrics::Values(metrics) => values(arithmetic, metrics),
+        })
+    }
+}
+
+fn values(arithmetic: &str, metrics: &ValueMetrics) -> String {
+    format!(
+        "{arithmetic}, {} values: RMSE {:.5}, MAE {:.5}, R² {:.4}\n",
+        metrics.n, metrics.rmse, metrics.mae, metrics.r2
+    )
+}
+
+/// Totals, F1 per class, and the confusion matrix where it is small enough to be read.
+pub fn classes(arithmetic: &str, metrics: &ClassMetrics, names: &[String]) -> String {
+    let mut text = format!(
+        "{arithmetic}, {} predictions: accuracy {}, balanced {}, macro F1 {:.4}\n",
+        metrics.n,
+        percent(metrics.accuracy),
+        percent(metrics.balanced_accuracy),
+        metrics.macro_f1
+    );
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(5);
+    text += &format!("  {:<width$} {:>7} {:>7}", "class", "count", "F1");
+    let show_matrix = names.len() <= 20;
+    if show_matrix {
+        text += "   predicted as";
+    }
+    text.push('\n');
+    for (class, name) in names.iter().enumerate() {
+        let row = &metrics.confusion[class];
+        text += &format!("  {name:<width$} {:>7} {:>7.4}  ", row.iter().sum::<usize>(), metrics.f1[class]);
+        if show_matrix {
+            text += &row.iter().map(|count| format!("{count:>6}")).collect::<String>();
+        }
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,165 @@
+//! `emberloop inspect`: what is in a model file.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use emberloop_checkpoint::Checkpoint;
+use emberloop_image::{Image, InputShape, accumulator_bound};
+use serde_json::{Value, json};
+
+use crate::model::{ImageFile, Model};
+use crate::output::{self, bytes};
+
+/// Show a model file: shapes, scales, bytes, RAM, provenance. Reads checkpoints, quantized safetensors and images.
+#[derive(Args)]
+pub struct Inspect {
+    /// The file.
+    file: PathBuf,
+}
+
+impl Inspect {
+    /// Runs the command.
+    pub fn run(self, json: bool) -> Result<()> {
+        let facts = match Model::read(&self.file)? {
+            Model::Float(checkpoint) => of_checkpoint(&checkpoint)?,
+            Model::Image(file) => of_image(&file, "device image")?,
+            Model::Quantized(file) => of_image(&file, "quantized safetensors")?,
+        };
+        if json { output::print_json(&facts) } else { output::print(&text(&facts, 0)) }
+    }
+}
+
+fn of_checkpoint(checkpoint: &Checkpoint) -> Result<Value> {
+    let metadata = &checkpoint.metadata;
+    let tensors: serde_json::Map<_, _> =
+        checkpoint.tensors.iter().map(|(name, tensor)| (name.clone(), json!(tensor.shape))).collect();
+    Ok(json!({
+        "kind": "float checkpoint",
+        "hash": checkpoint.hash()?,
+        "parameters": metadata.architecture.parameters(),
+        "architecture": metadata.architecture,
+        "tensors": tensors,
+        "schema": metadata.schema,
+        "scaler": metadata.scaler,
+        "target_scaler": metadata.target_scaler,
+        "metrics": metadata.metrics,
+        "provenance": metadata.provenance,
+        "config": metadata.config,
+    }))
+}
+
+fn of_image(file: &ImageFile, kind: &str) -> Result<Value> {
+    let image = file.parse()?;
+    let header = image.header();
+    let input = match header.input {
+        InputShape::Features { features, fraction, missing } => json!({
+            "features": features, "format": format!("Q{}.{fraction}", 15 - fraction), "missing": format!("{missing:?}"),
+            "channels": channels(&image),
+        }),
+        InputShape::Tokens { vocabulary, dimension, fraction } => json!({
+            "vocabulary": vocabulary, "dimension": dimension, "format": format!("Q{}.{fraction}", 15 - fraction),
+        }),
+    };
+    let golden = image.golden();
+    Ok(json!({
+        "kind": kind,
+        "name": header.name,
+        "checkpoint": header.checkpoint,
+        "image_bytes": image.len_bytes(),
+        "ram_bytes": image.ram_bytes(),
+        "ram_words": image.memory().words(),
+        "state_words": image.memory().saved_words(),
+        "multiply_accumulates_per_step": macs(&image),
+        "input": input,
+        "layers": layers(&image),
+        "head": {
+            "outputs": header.head.outputs,
+            "task": format!("{:?}", header.head.task).to_lowercase(),
+            "pooling": format!("{:?}", header.head.pooling).to_lowercase(),
+            "format": format!("Q{}.{}", 31 - header.head.fraction, header.head.fraction),
+            "labels": header.labels.split('\n').collect::<Vec<_>>(),
+        },
+        "golden": { "sequences": golden.len(), "steps": golden.iter().map(|sequence| sequence.steps()).sum::<usize>() },
+    }))
+}
+
+fn channels(image: &Image<'_>) -> Vec<Value> {
+    let scalers = image.input().feature_scalers().collect::<Vec<_>>();
+    let channels = image.channels().zip(scalers).map(|(name, scaler)| {
+        let unit = f64::from(scaler.raw_fraction).exp2();
+        json!({
+            "name": name, "raw_fraction": scaler.raw_fraction,
+            "smallest": f64::from(scaler.min) / unit, "largest": f64::from(scaler.max) / unit,
+        })
+    });
+    channels.collect()
+}
+
+fn layers(image: &Image<'_>) -> Vec<Value> {
+    let layers = image.layers().iter().map(|layer| {
+        // How much of the 32 bits the fullest accumulator of a matrix may use: the proof of NUMERICS §4.
+        let use_of = |matrix: emberloop_image::Matrix<'_>| {
+            let largest = matrix.rows().map(|(weights, _)| accumulator_bound(weights)).max().unwrap_or(0);
+            (largest as f64).log2().max(0.0)
+        };
+        json!({
+            "cell": layer.shape.cell.name(), "inputs": layer.input.columns, "hidden": layer.shape.hidden,
+            "weights": format!("{:?}", layer.shape.weights).to_lowercase(),
+            "cell_fraction": layer.shape.cell_fraction,
+            "accumulator_bits": { "input": use_of(layer.input), "recurrent": use_of(layer.recurrent), "limit": 31 },
+        })
+    });
+    layers.collect()
+}
+
+fn macs(image: &Image<'_>) -> usize {
+    let layers = image.layers().iter().map(|layer| layer.input.weights.len() + layer.recurrent.weights.len());
+    layers.sum::<usize>() + image.head().weights.weights.len()
+}
+
+/// JSON as an indented outline: short lists on their line, long ones cut.
+fn text(value: &Value, depth: usize) -> String {
+    let Value::Object(map) = value else { return format!("{}\n", inline(value)) };
+    let indent = "  ".repeat(depth);
+    let mut out = String::new();
+    for (key, value) in map {
+        let label = key.replace('_', " ");
+        match value {
+            Value::Null => {}
+            Value::Object(map) if map.is_empty() => {}
+            Value::Object(_) => out += &format!("{indent}{label}:\n{}", text(value, depth + 1)),
+            Value::Array(items) if items.iter().any(Value::is_object) => {
+                out += &format!("{indent}{label}:\n");
+                for item in items {
+                    out += &format!("{indent}  - {}\n", inline(item));
+                }
+            }
+            Value::Number(number) if key.ends_with("_bytes") => {
+                let count = number.as_u64().unwrap_or(0) as usize;
+                out += &format!("{indent}{label}: {}\n", bytes(count));
+            }
+            _ => out += &format!("{indent}{label}: {}\n", inline(value)),
+        }
+    }
+    out
+}
+
+fn inline(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => match number.as_f64() {
+            Some(float) if number.is_f64() => format!("{float:.4}"),
+            _ => number.to_string(),
+        },
+        Value::Array(items) => items.iter().map(inline).collect::<Vec<_>>().join(", "),
+        Value::Object(map) => {
+            let fields = map.iter().filter(|(_, value)| !value.is_null());
+            fields
+                .map(|(key, value)| format!("{} {}", key.replace('_', " "), inline(value)))
+                .collect::<Vec<_>>()
+                .join(", ")
+        }
+        plain => plain.to_string(),
+    }
+}

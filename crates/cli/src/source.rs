@@ -1,0 +1,117 @@
+//! Which data a command works on.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use emberloop_core::Config;
+use emberloop_data::{DataConfig, Dataset, Schema, Splits};
+
+use crate::model::{self, Model};
+
+/// `--data FILE`, or a split of `--config TOML`.
+#[derive(Args, Clone, Debug)]
+pub struct Source {
+    /// A file to work on: CSV, NPZ or NPY, with the columns or arrays that the model was trained with.
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
+    /// A training configuration: says how to read --data, or, without it, which files to take --split from.
+    #[arg(long, value_name = "TOML")]
+    pub config: Option<PathBuf>,
+    /// Which split of --config to take.
+    #[arg(long, value_enum, default_value_t = SplitName::Test)]
+    pub split: SplitName,
+}
+
+/// A split of a configuration's data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SplitName {
+    /// What the model learned from.
+    Train,
+    /// What chose its weights.
+    Validation,
+    /// What it never saw.
+    Test,
+}
+
+/// How a model wants its data read.
+pub struct Reader {
+    /// Channels, labels, vocabulary.
+    pub schema: Schema,
+    /// Columns or arrays, where the model remembers them.
+    pub data: Option<DataConfig>,
+}
+
+impl Reader {
+    /// Of any model file. An image does not remember the names of columns that it has no use for: the checkpoint it was
+    /// made of does, if it lies beside it.
+    pub fn of(model: &Model) -> Result<Self> {
+        match model {
+            Model::Float(checkpoint) => {
+                Ok(Self { schema: checkpoint.metadata.schema.clone(), data: model::data_config(checkpoint).ok() })
+            }
+            Model::Image(file) | Model::Quantized(file) => match model::checkpoint_beside(file) {
+                Some(checkpoint) => {
+                    Ok(Self { schema: checkpoint.metadata.schema.clone(), data: model::data_config(&checkpoint).ok() })
+                }
+                None => Ok(Self { schema: model::schema_of(file.parse()?.header())?, data: None }),
+            },
+        }
+    }
+}
+
+impl Source {
+    /// Reads the data in the model's terms.
+    pub fn load(&self, reader: &Reader) -> Result<Dataset> {
+        self.load_split(reader, self.split)
+    }
+
+    /// As [`Source::load`], with the split chosen by the caller.
+    pub fn load_split(&self, reader: &Reader, split: SplitName) -> Result<Dataset> {
+        match (&self.data, &self.config) {
+            (Some(file), config) => {
+                let data = match config {
+                    Some(config) => Config::load(config)?.data,
+                    None => reader
+                        .data
+                        .clone()
+                        .context("this model does not remember which columns hold its data; add --config train.toml")?,
+                };
+                Ok(emberloop_data::load_one(&data, file, &reader.schema)?)
+            }
+            (None, Some(config)) => {
+                let (config, splits) = load_config(config)?;
+                let dataset = take(splits, split, &config.path)?;
+                if dataset.schema() != reader.schema {
+                    // Another file order or another seed may number classes differently: read it in the model's terms.
+                    bail!(
+                        "{}: its data do not fit the model (channels, labels or targets differ); use --data FILE",
+                        config.path.display()
+                    );
+                }
+                Ok(dataset)
+            }
+            (None, None) => bail!("no data: give --data FILE, or --config TOML to take its test split"),
+        }
+    }
+}
+
+/// Reads a configuration and its data, and repeats on stderr what the loader has to say.
+pub fn load_config(path: &Path) -> Result<(Config, Splits)> {
+    let config = Config::load(path)?;
+    let splits = emberloop_data::load(&config.data, config.folder(), config.training.seed)?;
+    for note in &splits.notes {
+        eprintln!("note: {note}");
+    }
+    Ok((config, splits))
+}
+
+fn take(splits: Splits, split: SplitName, config: &Path) -> Result<Dataset> {
+    match split {
+        SplitName::Train => Ok(splits.train),
+        SplitName::Validation => Ok(splits.validation),
+        SplitName::Test => splits
+            .test
+            .with_context(|| format!("{}: has no test split (data.test or data.test_fraction)", config.display())),
+    }
+}

@@ -1,0 +1,163 @@
+//! `emberloop train`: data → scaler → model → checkpoint.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use emberloop_checkpoint::{Checkpoint, write_atomically};
+use emberloop_core::{Config, Device, Options, Outcome, Progress, RESUME_FILE, TrainError};
+use emberloop_data::Splits;
+use serde::Serialize;
+
+use crate::display::Display;
+use crate::run_folder::RunFolder;
+use crate::{interrupt, output, source};
+
+/// Train a model as a configuration says.
+///
+/// Writes runs/NAME/checkpoint.safetensors (PyTorch's names and shapes), log.jsonl and a copy of the configuration.
+#[derive(Args)]
+pub struct Train {
+    /// The configuration (TOML).
+    config: PathBuf,
+    #[command(flatten)]
+    how: How,
+}
+
+/// How to run, as opposed to what.
+#[derive(Args)]
+pub struct How {
+    /// Where to compute.
+    #[arg(long, default_value = "cpu", value_name = "cpu|cuda")]
+    pub device: Device,
+    /// The folder of this run [default: runs/NAME, or the next free runs/NAME-2, ...].
+    #[arg(long, value_name = "RUN")]
+    pub out: Option<PathBuf>,
+    /// Go on with an interrupted run; the result is that of an uninterrupted one, bit for bit.
+    #[arg(long)]
+    pub resume: bool,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    run: &'a Path,
+    checkpoint: &'a Path,
+    epochs: usize,
+    kept_epoch: usize,
+    ended: emberloop_core::Ended,
+    metrics: &'a std::collections::BTreeMap<String, f64>,
+}
+
+impl Train {
+    /// Runs the command.
+    pub fn run(self, json: bool) -> Result<()> {
+        let run = |config: &Config, splits: &Splits, options: &Options, progress: &mut dyn Progress| {
+            emberloop_core::train(config, splits, options, progress)
+        };
+        train_into_folder(&self.config, &self.how, json, run)
+    }
+}
+
+/// Reads configuration and data, runs `train` on them and writes what it yields.
+pub fn train_into_folder(
+    config_path: &Path,
+    how: &How,
+    json: bool,
+    train: impl FnOnce(&Config, &Splits, &Options, &mut dyn Progress) -> Result<Outcome, TrainError>,
+) -> Result<()> {
+    emberloop_core::check_device(how.device)?;
+    let (config, splits) = source::load_config(config_path)?;
+    let folder = match how.resume {
+        true => RunFolder::find(config_path, how.out.as_deref())?,
+        false => RunFolder::create(config_path, how.out.as_deref())?,
+    };
+    let options = Options {
+        device: how.device,
+        resume_dir: Some(folder.path().to_path_buf()),
+        resume: how.resume,
+        cancel: Some(interrupt::flag()?),
+    };
+    let copied = std::fs::read(config_path).with_context(|| format!("{}: cannot read", config_path.display()))?;
+    write(&folder.file("train.toml"), &copied)?;
+
+    let title = folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut display = Display::new(title, &folder.file("log.jsonl"), how.resume)?;
+    let outcome = train(&config, &splits, &options, &mut display);
+    display.finish();
+    let outcome = outcome.map_err(|error| explain_interruption(error, config_path, &folder))?;
+
+    finish(&folder, &outcome)?;
+    let checkpoint = folder.checkpoint();
+    if json {
+        return output::print_json(&Report {
+            run: folder.path(),
+            checkpoint: &checkpoint,
+            epochs: outcome.history.len(),
+            kept_epoch: outcome.kept_epoch,
+            ended: outcome.ended,
+            metrics: &outcome.metrics,
+        });
+    }
+    output::print(&summary(&outcome))?;
+    output::print(&format!(
+        "wrote {checkpoint}\nnext: emberloop quantize {checkpoint} --config {config}\n",
+        checkpoint = checkpoint.display(),
+        config = config_path.display(),
+    ))
+}
+
+/// Writes the model and the log of all epochs, then removes the resume state: in this order, so that a kill at any moment
+/// leaves either a model or a run to resume.
+pub fn finish(folder: &RunFolder, outcome: &Outcome) -> Result<()> {
+    write_checkpoint(&folder.checkpoint(), &outcome.checkpoint)?;
+    let lines: Result<Vec<String>, _> = outcome.history.iter().map(serde_json::to_string).collect();
+    write(&folder.file("log.jsonl"), format!("{}\n", lines?.join("\n")).as_bytes())?;
+    let resume = folder.file(RESUME_FILE);
+    if resume.exists() {
+        std::fs::remove_file(&resume).with_context(|| format!("{}: cannot remove", resume.display()))?;
+    }
+    Ok(())
+}
+
+/// Writes a checkpoint, or leaves the file as it was.
+pub fn write_checkpoint(path: &Path, checkpoint: &Checkpoint) -> Result<()> {
+    Ok(checkpoint.write(path)?)
+}
+
+/// Writes a file, or leaves it as it was.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_atomically(path, bytes).with_context(|| format!("{}: cannot write", path.display()))
+}
+
+/// What came out, for a person.
+pub fn summary(outcome: &Outcome) -> String {
+    let why = match outcome.ended {
+        emberloop_core::Ended::Completed => "all epochs ran",
+        emberloop_core::Ended::EarlyStopped => "no further progress",
+    };
+    let mut text =
+        format!("{} epochs ({why}); kept the weights of epoch {}\n", outcome.history.len(), outcome.kept_epoch);
+    for (split, prefix) in [("train", ""), ("validation", "val_"), ("test", "test_")] {
+        let shown = ["loss", "accuracy", "balanced_accuracy", "macro_f1", "rmse", "mae", "r2"]
+            .iter()
+            .filter_map(|name| Some((name, outcome.metrics.get(&format!("{prefix}{name}"))?)))
+            .map(|(name, value)| format!("{name} {value:.4}"));
+        let shown: Vec<String> = shown.collect();
+        if !shown.is_empty() {
+            text += &format!("  {split:<10} {}\n", shown.join("  "));
+        }
+    }
+    text
+}
+
+fn explain_interruption(error: TrainError, config: &Path, folder: &RunFolder) -> anyhow::Error {
+    match error {
+        TrainError::Interrupted { .. } if folder.file(RESUME_FILE).exists() => anyhow::anyhow!(
+            "{error}; go on with: emberloop train {} --resume --out {}",
+            config.display(),
+            folder.path().display()
+        ),
+        error => error.into(),
+    }
+}
