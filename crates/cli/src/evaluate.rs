@@ -33,6 +33,9 @@ struct Report<'a> {
     #[serde(flatten)]
     metrics: &'a Metrics,
     names: &'a [String],
+    /// A forecast's yardstick: the last value seen, taken as the forecast.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    persistence: Option<ValueMetrics>,
 }
 
 impl Evaluate {
@@ -50,13 +53,18 @@ impl Evaluate {
             Targets::Classes { labels } => labels,
             Targets::Values { names } => names,
         };
+        let persistence = emberloop_data::baseline::persistence(&dataset);
         if json {
-            return output::print_json(&Report { arithmetic, metrics: &metrics, names });
+            return output::print_json(&Report { arithmetic, metrics: &metrics, names, persistence });
         }
         output::print(&match &metrics {
             Metrics::Classes(metrics) => classes(arithmetic, metrics, names),
             Metrics::Values(metrics) => values(arithmetic, metrics),
-        })
+        })?;
+        match &persistence {
+            Some(metrics) => output::print(&values("persistence (the last value seen)", metrics)),
+            None => Ok(()),
+        }
     }
 }
 

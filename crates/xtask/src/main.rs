@@ -1,5 +1,6 @@
 //! Developer commands: `cargo xtask ...`. CI calls the same ones.
 
+mod accuracy;
 mod bench;
 mod check;
 mod process;
@@ -31,6 +32,8 @@ enum Command {
     Check(check::Options),
     /// Measure the engine on every QEMU board: instructions, flash, RAM, stack
     BenchFirmware(bench::Options),
+    /// Train the worked examples and print float and fixed-point accuracy side by side
+    BenchAccuracy(accuracy::Options),
 }
 
 fn main() -> ExitCode {
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&options),
         Command::Check(options) => check::run(&options),
         Command::BenchFirmware(options) => bench::run(&options),
+        Command::BenchAccuracy(options) => accuracy::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
