@@ -91,12 +91,49 @@ fn a_refused_state_changes_nothing() {
         for wrong in [short, &long] {
             assert!(matches!(pair.network.restore(wrong), Err(RestoreError::Length { .. })), "{}", case.name);
         }
-        // -32768 in the low half of the first layer's last word of hidden states, or in its input: beyond the formats.
-        let mut unreachable = before.clone();
-        unreachable[0] = (unreachable[0] & !0xFFFF) | 0x8000;
-        assert_eq!(pair.network.restore(&unreachable), Err(RestoreError::Value), "{}", case.name);
+        for (word, wrong) in unreachable_words(&case.model, &before) {
+            let mut state = before.clone();
+            state[word] = wrong;
+            let refused = pair.network.restore(&state);
+            assert_eq!(refused, Err(RestoreError::Value), "{}: word {word} is {wrong}", case.name);
+        }
         assert_eq!(pair.network.save(), before, "{}", case.name);
     });
+}
+
+/// Words of a saved state (FORMAT §5), each with values that no step can leave there.
+fn unreachable_words(model: &Model, state: &[i32]) -> Vec<(usize, i32)> {
+    let mut wrong = Vec::new();
+    // -32768 in one half of a word.
+    let halves = |wrong: &mut Vec<(usize, i32)>, at: usize, count: usize| {
+        for number in 0..count {
+            let (word, shift) = (at + number / 2, 16 * (number % 2));
+            wrong.push((word, (state[word] & !(0xFFFF << shift)) | (0x8000 << shift)));
+        }
+    };
+    let mut at = model.input.width().div_ceil(2);
+    halves(&mut wrong, 0, model.input.width());
+    for layer in &model.layers {
+        if matches!(layer.cell, CellKind::GruResetAfter | CellKind::GruResetBefore) {
+            // A memory beyond its bound, and one whose rounding is not the hidden state beside it.
+            let beyond = 32_767 * (1 << 15) + 1;
+            wrong.extend(
+                (at..at + layer.hidden).flat_map(|word| [beyond, -beyond, i32::MIN].map(|value| (word, value))),
+            );
+            wrong.extend((at..at + layer.hidden).map(|word| (word, state[word] - state[word].signum() * (1 << 15))));
+            wrong.retain(|&(word, value)| state[word] != value);
+        }
+        at += if layer.cell == CellKind::Rnn { 0 } else { layer.hidden };
+        halves(&mut wrong, at, layer.hidden);
+        at += layer.hidden.div_ceil(2);
+    }
+    if model.head.pooling == Pooling::Mean {
+        let count = state.len() - 1;
+        let beyond = 32_767 * state[count] + 1;
+        wrong.extend((at..count).flat_map(|word| [beyond, -beyond, i32::MIN].map(|value| (word, value))));
+        wrong.extend([-1, (1 << 15) + 1].map(|value| (count, value)));
+    }
+    wrong
 }
 
 #[test]
