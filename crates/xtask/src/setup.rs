@@ -1,7 +1,8 @@
-//! `cargo xtask setup`: compilers for the boards' targets, and QEMU. It says what it does; what is there already is left
+//! `cargo xtask setup`: compilers for the boards' targets, QEMU, and a Python with safetensors. It says what it does; what is there already is left
 //! alone.
 
 mod debian;
+pub mod python;
 mod qemu;
 mod rustup;
 
@@ -62,6 +63,10 @@ fn install(firmware: &Firmware, route: Route) -> Result {
     // A cached toolchain borrows the linker of the one in use, which may have been updated since.
     debian::refresh_links()?;
     qemu::install_missing()?;
+    // Two tests open our files from Python; without it they are skipped, and nothing else is missed.
+    if let Err(error) = python::install_missing() {
+        println!("python: {error}; the tests that need it will be skipped");
+    }
     if begin.elapsed().as_secs() > 0 {
         println!("set up in {} s", begin.elapsed().as_secs());
     }
@@ -113,5 +118,7 @@ fn report(firmware: &Firmware) -> Result<usize> {
     for program in qemu::PROGRAMS {
         line(program, qemu::version(program).map(|version| version.to_string()).ok_or_else(qemu::how_to_install));
     }
+    let python = python::interpreter().map(|path| path.display().to_string());
+    line("python with safetensors", python.ok_or_else(python::how_to_install));
     Ok(missing)
 }

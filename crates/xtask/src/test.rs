@@ -19,25 +19,33 @@ pub struct Options {
 /// Runs the command.
 pub fn run(options: &Options) -> Result {
     let mut summary = Summary::default();
-    if !options.no_install {
-        // Without its tools a firmware test is skipped. Here that would be silence: this command promised to get them.
-        if let Err(error) =
-            Firmware::locate().map_err(Into::into).and_then(|firmware| setup::install_missing(&firmware))
-        {
-            summary.fail(format!("setup: {error} (`--no-install` skips what needs it)"));
-        }
+    if !options.no_install
+        && let Err(error) = set_up()
+    {
+        summary.fail(format!("setup: {error} (`--no-install` skips what needs it)"));
     }
-    cargo_test(&mut summary)?;
+    cargo_test(&mut summary, options.no_install)?;
 
     println!("\n{}{summary}", summary.details());
     std::io::stdout().flush()?;
     if summary.is_success() { Ok(()) } else { Err("".into()) }
 }
 
+fn set_up() -> Result {
+    setup::install_missing(&Firmware::locate()?)
+}
+
 /// Runs every test of the workspace, the documentation's among them, and passes its output on.
-fn cargo_test(summary: &mut Summary) -> Result {
+fn cargo_test(summary: &mut Summary, may_skip: bool) -> Result {
     let mut command = process::cargo();
     command.args(["test", "--workspace", "--no-fail-fast", "--color", "never"]);
+    if !may_skip {
+        // Without its tools a firmware test would be skipped; here that is a failure.
+        command.env("EMBERLOOP_REQUIRE_FIRMWARE", "1");
+    }
+    if let Some(python) = setup::python::interpreter() {
+        command.env("EMBERLOOP_PYTHON", python).env("EMBERLOOP_REQUIRE_PYTHON", "1");
+    }
     println!("$ {}", process::shown(&command));
     let known_failures = summary.failed();
     let status = pass_on(&mut command, |line| summary.line(line))?;
