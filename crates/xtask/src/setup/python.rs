@@ -10,7 +10,7 @@ const PACKAGES: [&str; 2] = ["safetensors", "numpy"];
 /// The interpreter that has the packages: the one in use, or that of the cached environment.
 pub fn interpreter() -> Option<PathBuf> {
     let cached = environment().join("bin/python");
-    process::which("python3").into_iter().chain([cached]).find(|python| has_packages(python))
+    process::which("python3").into_iter().chain([cached]).find(has_packages)
 }
 
 /// Makes an environment of its own where no interpreter has the packages; nothing of the system is changed.
