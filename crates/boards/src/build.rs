@@ -159,14 +159,27 @@ impl Firmware {
 const DECODER: &str = "emberloop-decode";
 const RUST_FIX: &str = "install Rust by rustup";
 
-/// Fails with the build's first error line, after showing all of it.
+/// Fails with what the linker says of the memory, or with the build's first error line after showing all of it.
 fn finished(name: &str, finished: Finished) -> Result<(), BoardError> {
     if finished.status == Some(0) {
         return Ok(());
     }
+    if let Some((region, bytes)) = overflow(&finished.stderr) {
+        return Err(BoardError::DoesNotFit { board: name.into(), region, bytes });
+    }
     eprintln!("{}", finished.stderr.trim_end());
     let line = finished.stderr.lines().find(|line| line.starts_with("error")).unwrap_or("cargo did not finish");
     Err(BoardError::Build { board: name.into(), message: line.into() })
+}
+
+/// The region that overflowed by the most bytes: the linker counts one section after the other, up to the last.
+fn overflow(stderr: &str) -> Option<(String, u64)> {
+    let overflow = |line: &str| {
+        let (region, rest) = line.split_once("will not fit in region '")?.1.split_once("': overflowed by ")?;
+        let bytes = rest.split_once(' ')?.0.parse().ok()?;
+        Some((if region == "FLASH" { "flash".into() } else { region.to_owned() }, bytes))
+    };
+    stderr.lines().filter_map(overflow).max_by_key(|&(_, bytes)| bytes)
 }
 
 /// Puts the content of every model into the hash, in the order of their names.
@@ -206,6 +219,14 @@ fn file_error(path: &Path, source: io::Error) -> BoardError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_linker_says_what_does_not_fit() {
+        let stderr = "rust-lld: error: section '.rodata' will not fit in region 'FLASH': overflowed by 39180 bytes\n\
+                      rust-lld: error: section '.data' will not fit in region 'FLASH': overflowed by 39236 bytes\n";
+        assert_eq!(overflow(stderr), Some(("flash".into(), 39_236)));
+        assert_eq!(overflow("error[E0308]: mismatched types"), None);
+    }
 
     #[test]
     fn the_same_models_are_staged_in_the_same_folder() {

@@ -62,6 +62,16 @@ pub enum BoardError {
         /// The first error line of the build; the whole output went to standard error.
         message: String,
     },
+    /// The firmware with its models is larger than the board's memory.
+    #[error("{board}: the firmware with its models does not fit: {bytes} bytes too many for the board's {region}")]
+    DoesNotFit {
+        /// The board.
+        board: String,
+        /// "flash" or "RAM", as the linker script names it.
+        region: String,
+        /// So many.
+        bytes: u64,
+    },
     /// A file could not be read or written.
     #[error("{}: {source}", path.display())]
     File {

@@ -1,12 +1,13 @@
 //! Running a firmware, in QEMU or through a debug probe.
 
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use crate::child::{self, Finished};
 use crate::log::Log;
-use crate::{Binary, Board, BoardError, Emulator, Firmware, Measurement, ModelFacts, Output, Probe, Runner, Summary};
+use crate::{
+    Binary, Board, BoardError, Emulator, Firmware, Measurement, ModelFacts, Output, Probe, Runner, Summary, Toolchain,
+};
 
 /// How to run a firmware.
 #[derive(Clone, Debug)]
@@ -84,7 +85,7 @@ impl Firmware {
             command.args(["-plugin", plugin]);
         }
         command.arg("-kernel").arg(&binary.elf);
-        let finished = child::run(&mut command, b"", options.limit, "`cargo xtask setup` installs it")?;
+        let finished = child::run(&mut command, b"", options.limit, QEMU_FIX)?;
 
         let decoder = self.build_decoder()?;
         let decoded =
@@ -157,13 +158,22 @@ fn last(lines: &[String]) -> String {
     lines.last().cloned().unwrap_or_else(|| "none".into())
 }
 
-/// Where a file of the firmware folder is, for the tools that use it.
-impl Firmware {
-    /// A file of the firmware folder.
-    pub fn file(&self, name: &str) -> PathBuf {
-        self.folder().join(name)
+impl Board {
+    /// What is not installed here that building this board's firmware, or running it in QEMU, needs: one line with the
+    /// fix, for a test that is skipped. A board behind a debug probe needs its compiler alone.
+    pub fn missing_tool(&self) -> Option<String> {
+        if let Err(error) = Toolchain::for_target(&self.target) {
+            return Some(error.to_string());
+        }
+        let Runner::Qemu(emulator) = &self.runner else { return None };
+        let mut version = Command::new(&emulator.emulator);
+        child::run(version.arg("--version"), b"", START, QEMU_FIX).err().map(|error| error.to_string())
     }
 }
+
+const QEMU_FIX: &str = "`cargo xtask setup` installs it";
+/// No program takes this long to state its version.
+const START: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
