@@ -322,9 +322,11 @@ impl<'a> Input<'a> {
                 let table = Matrix::take(sections, vocabulary as usize, usize::from(dimension))?;
                 for (row, (weights, requantizer)) in table.rows().enumerate() {
                     let largest = weights.iter().map(|weight| weight.unsigned_abs()).max().unwrap_or(0);
-                    let bound = requantized_bound(i64::from(largest), requantizer);
-                    let fits = bound.is_some_and(|bound| bound <= i64::from(limits::ACTIVATION));
-                    if !requantizer.is_valid() || !fits || weights.contains(&i8::MIN) {
+                    // The requantizer first: only a valid one may shift.
+                    let fits = requantizer.is_valid()
+                        && requantized_bound(i64::from(largest), requantizer)
+                            .is_some_and(|bound| bound <= i64::from(limits::ACTIVATION));
+                    if !fits || weights.contains(&i8::MIN) {
                         return Err(ImageError::Requantizer { part: Part::Embedding, row: row as u32 });
                     }
                 }

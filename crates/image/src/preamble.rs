@@ -81,6 +81,9 @@ impl Preamble {
         if preamble.layout != 0 {
             return Err(ImageError::Layout { found: preamble.layout });
         }
+        if word(24) != 0 {
+            return Err(ImageError::Header);
+        }
         Ok(preamble)
     }
 }

@@ -65,6 +65,7 @@ fn changed(change: &str) -> Vec<Parsed> {
             let shift = |by: usize| Image::parse(&Aligned::new(&[&vec![0; by], &valid[..]].concat())[by..]).map(drop);
             vec![shift(1), shift(2), shift(3)]
         }
+        "reserved 1" => plus(offset::RESERVED, 1),
         "ram_words + 1" => plus(offset::RAM_WORDS, 1),
         "header_bytes + 1" => plus(offset::HEADER_BYTES, 1),
         "payload_offset + 16" => plus(offset::PAYLOAD_OFFSET, 16),

@@ -70,8 +70,10 @@ pub(crate) fn reachable(image: &Image<'_>, plan: MemoryPlan, saved: &[i32]) -> b
     }
     if image.head().shape.pooling == Pooling::Mean {
         let Some((&count, sums)) = states.split_last() else { return false };
-        ok &= (0..=1 << 15).contains(&count);
-        ok &= sums.iter().all(|sum| sum.unsigned_abs() <= 32_767 * count.unsigned_abs());
+        // The count first: the product below fits only for one within its range.
+        ok = ok
+            && (0..=1 << 15).contains(&count)
+            && sums.iter().all(|sum| sum.unsigned_abs() <= 32_767 * count.unsigned_abs());
     }
     ok
 }
