@@ -7,7 +7,7 @@ use crate::product::products;
 
 /// Number of steps at which the running mean halves its sums and its count, so that it never overflows and an endless
 /// stream becomes a mean over the recent past.
-const MEAN_WINDOW: i32 = 1 << 15;
+pub(crate) const MEAN_WINDOW: i32 = 1 << 15;
 
 /// Adds a hidden state to the running sums; the word behind them counts the steps.
 pub(crate) fn accumulate_mean(sums: &mut [i32], hidden: &[i16]) -> Option<()> {

@@ -2,7 +2,7 @@
 
 use emberloop_image::{Image, MemoryPlan, Pooling};
 
-use crate::cells::{hidden, narrow_mut, state_words, step};
+use crate::cells::{hidden, narrow_mut, step};
 use crate::{NewError, Output, RawSample, RestoreError, StepError, head, input};
 
 /// A network that runs an image, one sample at a time, for as long as it likes.
@@ -76,8 +76,7 @@ impl<'a, M: AsRef<[i32]> + AsMut<[i32]>> Network<'a, M> {
 
         let mut activations: &[i16] = scaled;
         for layer in self.image.layers() {
-            let words = state_words(layer.shape.cell, usize::from(layer.shape.hidden));
-            let (state, behind) = states.split_at_mut_checked(words)?;
+            let (state, behind) = states.split_at_mut_checked(layer.shape.state_words())?;
             step(layer, activations, state, scratch)?;
             activations = hidden(layer, state)?;
             states = behind;
@@ -132,12 +131,12 @@ impl<'a, M: AsRef<[i32]> + AsMut<[i32]>> Network<'a, M> {
     /// The states of layer `layer` for reports: the hidden state in Q0.15 and, for an LSTM, the cell in its own format.
     pub fn layer_state(&self, layer: usize) -> Option<(&[i16], &[i32])> {
         let mut states = self.memory.as_ref().get(self.plan.input..)?;
-        for (index, shape) in self.image.layers().iter().enumerate() {
-            let units = usize::from(shape.shape.hidden);
-            let (state, behind) = states.split_at_checked(state_words(shape.shape.cell, units))?;
+        for (index, this) in self.image.layers().iter().enumerate() {
+            let (state, behind) = states.split_at_checked(this.shape.state_words())?;
             if index == layer {
-                let cell = if shape.shape.cell.has_cell_state() { state.get(..units)? } else { &[] };
-                return Some((hidden(shape, state)?, cell));
+                let units = usize::from(this.shape.hidden);
+                let cell = if this.shape.cell.has_cell_state() { state.get(..units)? } else { &[] };
+                return Some((hidden(this, state)?, cell));
             }
             states = behind;
         }

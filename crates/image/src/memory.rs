@@ -1,6 +1,6 @@
 //! How a network's RAM is cut up.
 
-use crate::{Header, Pooling};
+use crate::{Header, LayerShape, Pooling};
 use emberloop_cells::CellKind;
 
 /// Words of 32 bits of each part of a network's memory, in this order (FORMAT §5). The first two parts are the state
@@ -25,7 +25,7 @@ impl MemoryPlan {
         let mut scratch = 0;
         for layer in &header.layers {
             let hidden = usize::from(layer.hidden);
-            state += state_words(layer.cell, hidden);
+            state += layer.state_words();
             scratch = scratch.max(scratch_words(layer.cell, hidden));
         }
         if header.head.pooling == Pooling::Mean {
@@ -47,15 +47,19 @@ impl MemoryPlan {
 }
 
 /// Words that hold `n` values of 16 bits.
-pub(crate) const fn half_words(n: usize) -> usize {
+const fn half_words(n: usize) -> usize {
     n.div_ceil(2)
 }
 
-/// Words of a layer's state. LSTM: cell int32, hidden int16. GRU: hidden int32 and its int16 rounding. RNN: hidden int16.
-fn state_words(cell: CellKind, hidden: usize) -> usize {
-    match cell {
-        CellKind::Rnn => half_words(hidden),
-        CellKind::Lstm | CellKind::GruResetAfter | CellKind::GruResetBefore => hidden + half_words(hidden),
+impl LayerShape {
+    /// Words of the layer's state. LSTM: cell int32, hidden int16. GRU: hidden int32 and its int16 rounding. RNN: hidden
+    /// int16.
+    pub fn state_words(&self) -> usize {
+        let hidden = usize::from(self.hidden);
+        match self.cell {
+            CellKind::Rnn => half_words(hidden),
+            CellKind::Lstm | CellKind::GruResetAfter | CellKind::GruResetBefore => hidden + half_words(hidden),
+        }
     }
 }
 

@@ -10,6 +10,8 @@ mod rnn;
 use emberloop_cells::CellKind;
 use emberloop_image::{Image, Layer, MemoryPlan, Pooling};
 
+use crate::head::MEAN_WINDOW;
+
 /// Cuts `hidden` words and then the int16 values that fit `hidden` units off a layer's state.
 fn wide_and_narrow(state: &mut [i32], hidden: usize) -> Option<(&mut [i32], &mut [i16])> {
     let (wide, narrow) = state.split_at_mut_checked(hidden)?;
@@ -19,14 +21,6 @@ fn wide_and_narrow(state: &mut [i32], hidden: usize) -> Option<(&mut [i32], &mut
 /// The first `n` int16 values that lie in `words`.
 pub(crate) fn narrow_mut(words: &mut [i32], n: usize) -> Option<&mut [i16]> {
     bytemuck::cast_slice_mut::<i32, i16>(words).get_mut(..n)
-}
-
-/// Words of a layer's state.
-pub(crate) fn state_words(cell: CellKind, hidden: usize) -> usize {
-    match cell {
-        CellKind::Rnn => hidden.div_ceil(2),
-        CellKind::Lstm | CellKind::GruResetAfter | CellKind::GruResetBefore => hidden + hidden.div_ceil(2),
-    }
 }
 
 /// Runs one step of a layer; `None` if a slice is shorter than the layer needs, which a network's memory plan excludes.
@@ -57,7 +51,7 @@ pub(crate) fn reachable(image: &Image<'_>, plan: MemoryPlan, saved: &[i32]) -> b
     let mut ok = narrow_ok(input);
     for layer in image.layers() {
         let units = usize::from(layer.shape.hidden);
-        let Some((state, behind)) = states.split_at_checked(state_words(layer.shape.cell, units)) else { return false };
+        let Some((state, behind)) = states.split_at_checked(layer.shape.state_words()) else { return false };
         let Some(narrow) = hidden(layer, state) else { return false };
         ok &= !narrow.contains(&i16::MIN);
         ok &= match layer.shape.cell {
@@ -72,7 +66,7 @@ pub(crate) fn reachable(image: &Image<'_>, plan: MemoryPlan, saved: &[i32]) -> b
         let Some((&count, sums)) = states.split_last() else { return false };
         // The count first: the product below fits only for one within its range.
         ok = ok
-            && (0..=1 << 15).contains(&count)
+            && (0..=MEAN_WINDOW).contains(&count)
             && sums.iter().all(|sum| sum.unsigned_abs() <= 32_767 * count.unsigned_abs());
     }
     ok
