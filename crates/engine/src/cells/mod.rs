@@ -50,7 +50,6 @@ pub(crate) fn reachable(image: &Image<'_>, plan: MemoryPlan, saved: &[i32]) -> b
     let Some((input, mut states)) = saved.split_at_checked(plan.input) else { return false };
     let mut ok = narrow_ok(input);
     for layer in image.layers() {
-        let units = usize::from(layer.shape.hidden);
         let Some((state, behind)) = states.split_at_checked(layer.shape.state_words()) else { return false };
         let Some(narrow) = hidden(layer, state) else { return false };
         ok &= !narrow.contains(&i16::MIN);
