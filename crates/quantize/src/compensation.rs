@@ -13,6 +13,10 @@ pub(crate) const WEIGHT_MAX: f64 = 127.0;
 /// Share of the mean variance added to every variance: activations that calibration hardly moved may move later, and
 /// the decomposition stays well-conditioned.
 const DAMPING: f64 = 0.01;
+/// The same, for as many observations as there are variables: a covariance of few observations knows directions in
+/// which nothing seems to move, and errors must not hide there. Measured on a GRU and an LSTM of 32 units: with 15
+/// steps for 44 variables the result is then no worse than plain rounding, with 4,000 nothing is lost.
+const DAMPING_OF_FEW: f64 = 0.5;
 
 /// Passes over a row while single weights are moved; most rows rest after two.
 const SWEEPS: usize = 4;
@@ -41,14 +45,18 @@ impl Compensator {
         let size = statistics.size();
         let variance = |column: usize| statistics.covariance[column * size + column];
         let mean = (0..size).map(variance).sum::<f64>() / size as f64;
-        let damping = if mean > 0.0 { DAMPING * mean } else { 1.0 };
+        let few = DAMPING_OF_FEW * size as f64 / statistics.observations.max(1.0);
+        let damping = if mean > 0.0 { (DAMPING + few) * mean } else { 1.0 };
+        // What the bias will not give back counts as error.
+        let left = 1.0 - statistics.trust();
         let mut order: Vec<usize> = (0..size).collect();
         order.sort_by(|&a, &b| variance(b).total_cmp(&variance(a)));
         let mut covariance = Vec::with_capacity(size * size);
         for (row, &from) in order.iter().enumerate() {
             for (column, &to) in order.iter().enumerate() {
                 let damping = if row == column { damping } else { 0.0 };
-                covariance.push(statistics.covariance[from * size + to] + damping);
+                let drift = (left * statistics.mean[from]) * (left * statistics.mean[to]);
+                covariance.push(statistics.covariance[from * size + to] + drift + damping);
             }
         }
         let factor = inverse_factor(&covariance, size);
@@ -155,7 +163,7 @@ mod tests {
     fn statistics(size: usize, entries: &[f64]) -> Statistics {
         let row = |at: usize| &entries[at * size..(at + 1) * size];
         let covariance = (0..size * size).map(|at| crate::moments::dot(row(at / size), row(at % size))).collect();
-        Statistics { mean: vec![0.0; size], covariance }
+        Statistics { observations: 1e6, mean: vec![0.0; size], covariance }
     }
 
     fn quadratic(compensator: &Compensator, weights: &[f64], steps: &[f64], values: &[i8]) -> f64 {
@@ -207,7 +215,7 @@ mod tests {
     /// Two inputs that always move together: the second weight takes up the first one's rounding error.
     #[test]
     fn errors_cancel_where_inputs_are_correlated() {
-        let statistics = Statistics { mean: vec![0.0; 2], covariance: vec![1.0, 0.999, 0.999, 1.0] };
+        let statistics = Statistics { observations: 1e6, mean: vec![0.0; 2], covariance: vec![1.0, 0.999, 0.999, 1.0] };
         let compensator = Compensator::new(&statistics);
         let rounded = compensator.round(&[0.4, 0.4], &[1.0, 1.0]);
         assert_eq!(rounded.values.iter().map(|&value| i32::from(value)).sum::<i32>(), 1);

@@ -198,7 +198,9 @@ fn drifts(statistics: &Statistics, columns: usize, quantized: &[QuantizedBlock],
     let (front, back) = statistics.mean.split_at(columns);
     let drift = |mean: &[f64], block: Option<&QuantizedBlock>| match rounding {
         Rounding::Nearest => 0.0,
-        Rounding::Compensated => block.map_or(0.0, |block| crate::moments::dot(mean, &block.error)),
+        Rounding::Compensated => {
+            block.map_or(0.0, |block| statistics.trust() * crate::moments::dot(mean, &block.error))
+        }
     };
     [drift(front, quantized.first()), drift(back, quantized.get(1))]
 }

@@ -1,10 +1,14 @@
 //! Means and covariances of activations, gathered while the float model runs.
 
+/// Observations per variable at which a mean is half trusted.
+const MEAN_CAUTION: f64 = 1.0;
+
 /// Weighted first and second moments of a vector that comes in parts.
 #[derive(Clone, Debug)]
 pub(crate) struct Moments {
     size: usize,
     weight: f64,
+    squared_weight: f64,
     sum: Vec<f64>,
     /// Lower triangle of the products, row-major `[size, size]`.
     products: Vec<f64>,
@@ -14,6 +18,8 @@ pub(crate) struct Moments {
 /// A mean and a covariance.
 #[derive(Clone, Debug)]
 pub(crate) struct Statistics {
+    /// Number of observations that they rest on; weighted ones count as so many equal ones would (Kish).
+    pub(crate) observations: f64,
     pub(crate) mean: Vec<f64>,
     /// `[size, size]`, symmetric.
     pub(crate) covariance: Vec<f64>,
@@ -21,7 +27,14 @@ pub(crate) struct Statistics {
 
 impl Moments {
     pub(crate) fn new(size: usize) -> Self {
-        Self { size, weight: 0.0, sum: vec![0.0; size], products: vec![0.0; size * size], joined: vec![0.0; size] }
+        Self {
+            size,
+            weight: 0.0,
+            squared_weight: 0.0,
+            sum: vec![0.0; size],
+            products: vec![0.0; size * size],
+            joined: vec![0.0; size],
+        }
     }
 
     /// Length of the vector.
@@ -36,6 +49,7 @@ impl Moments {
         front.copy_from_slice(first);
         back.copy_from_slice(second);
         self.weight += weight;
+        self.squared_weight += weight * weight;
         for (index, (&value, row)) in joined.iter().zip(products.chunks_exact_mut(self.size)).enumerate() {
             let weighted = weight * value;
             sum[index] += weighted;
@@ -61,7 +75,8 @@ impl Moments {
                 covariance[column * size + row] = value;
             }
         }
-        Statistics { mean, covariance }
+        let observations = if self.weight > 0.0 { self.weight * self.weight / self.squared_weight } else { 0.0 };
+        Statistics { observations, mean, covariance }
     }
 }
 
@@ -71,13 +86,18 @@ impl Statistics {
         self.mean.len()
     }
 
+    /// How far the mean is to be trusted, from 0 to 1: that of a few correlated steps says little about the next ones.
+    pub(crate) fn trust(&self) -> f64 {
+        self.observations / (self.observations + MEAN_CAUTION * self.size() as f64)
+    }
+
     /// The same variables, each multiplied by its factor.
     pub(crate) fn scaled(&self, factors: &[f64]) -> Statistics {
         let size = self.size();
         let mean = self.mean.iter().zip(factors).map(|(mean, factor)| mean * factor).collect();
         let covariance = self.covariance.iter().enumerate();
         let covariance = covariance.map(|(at, value)| value * factors[at / size] * factors[at % size]).collect();
-        Statistics { mean, covariance }
+        Statistics { observations: self.observations, mean, covariance }
     }
 
     /// Variance of `weights · vector`.

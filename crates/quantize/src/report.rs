@@ -78,16 +78,16 @@ impl RowErrors {
             let each = blocks.iter().enumerate();
             each.flat_map(|(at, block)| of(at).into_iter().map(|value| value * block.gain)).collect()
         };
-        let plain = |quantized: &[QuantizedBlock]| {
+        let error_of = |quantized: &[QuantizedBlock], mean_left: f64| {
             let error = joined(&|at| quantized[at].error.clone());
-            statistics.variance(&error) + statistics.mean_of(&error).powi(2)
+            statistics.variance(&error) + (mean_left * statistics.mean_of(&error)).powi(2)
         };
         self.variance += statistics.variance(&joined(&|at| blocks[at].weights.to_vec()));
-        self.nearest += plain(&rows.nearest(blocks));
+        self.nearest += error_of(&rows.nearest(blocks), 1.0);
         self.chosen += match rounding {
-            Rounding::Nearest => plain(quantized),
-            // The bias has given the mean back.
-            Rounding::Compensated => statistics.variance(&joined(&|at| quantized[at].error.clone())),
+            Rounding::Nearest => error_of(quantized, 1.0),
+            // The bias has given back the rest of the mean.
+            Rounding::Compensated => error_of(quantized, 1.0 - statistics.trust()),
         };
     }
 

@@ -80,6 +80,27 @@ fn compensated_rounding_beats_nearest_rounding() {
     assert!(compensated < 0.5 * nearest, "squared errors: {compensated} compensated, {nearest} nearest");
 }
 
+/// A covariance of one short sequence knows almost nothing; compensation must then not trust it.
+#[test]
+fn with_too_little_calibration_data_compensation_does_no_harm() {
+    let (mut nearest, mut compensated) = (0.0, 0.0);
+    for cell in CellKind::ALL {
+        for seed in 1..=4 {
+            let recipe = Recipe { hidden: vec![16], channels: 6, seed, ..Recipe::new(cell) };
+            let (checkpoint, calibration, unseen) =
+                (recipe.checkpoint(), recipe.dataset(1, seed), recipe.dataset(60, 9));
+            let error = |rounding| {
+                let options = Options { rounding, ..Options::default() };
+                let quantized = quantize(&checkpoint, &calibration, &options).unwrap();
+                compare(&checkpoint, &quantized.image, &unseen, CompareOptions::default()).unwrap().logit_error
+            };
+            nearest += error(Rounding::Nearest).powi(2);
+            compensated += error(Rounding::Compensated).powi(2);
+        }
+    }
+    assert!(compensated < 1.5 * nearest, "squared errors: {compensated} compensated, {nearest} nearest");
+}
+
 #[test]
 fn the_report_states_both_errors() {
     let recipe = Recipe { hidden: vec![24], ..Recipe::new(CellKind::Lstm) };
