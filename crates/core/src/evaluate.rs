@@ -2,7 +2,7 @@
 
 use emberloop_checkpoint::{Architecture, Checkpoint, Pooling};
 use emberloop_data::{
-    DataError, Dataset, Prepared, Sequence, SequenceTarget, TargetPer, TargetScaler, Targets, batches,
+    DataError, Dataset, Inputs, Prepared, Sequence, SequenceTarget, TargetPer, TargetScaler, Targets, batches,
 };
 use serde::{Deserialize, Serialize};
 
@@ -241,14 +241,86 @@ fn check_schema(checkpoint: &Checkpoint, dataset: &Dataset) -> Result<(), Evalua
         Err(EvaluateError::Mismatch { what, expected, found })
     };
     if model.inputs != data.inputs {
-        return mismatch("inputs", format!("{:?}", model.inputs), format!("{:?}", data.inputs));
+        return mismatch("inputs", describe_inputs(&model.inputs), describe_inputs(&data.inputs));
     }
     if model.targets != data.targets {
-        return mismatch("targets", format!("{:?}", model.targets), format!("{:?}", data.targets));
+        return mismatch("targets", describe_targets(&model.targets), describe_targets(&data.targets));
     }
     if model.target_per != data.target_per {
         let name = |per| if per == TargetPer::Step { "one per step" } else { "one per sequence" };
         return mismatch("targets", name(model.target_per).into(), name(data.target_per).into());
     }
     Ok(())
+}
+
+fn describe_inputs(inputs: &Inputs) -> String {
+    match inputs {
+        Inputs::Channels(names) => format!("the channels {}", names.join(", ")),
+        Inputs::Tokens { column, vocabulary } => format!("tokens of {column} with {} known ones", vocabulary.len()),
+    }
+}
+
+fn describe_targets(targets: &Targets) -> String {
+    match targets {
+        Targets::Classes { labels } => format!("the classes {}", labels.join(", ")),
+        Targets::Values { names } => format!("the values {}", names.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Options, Silent,
+        fixtures::{Kind, config, dataset, splits},
+        train,
+    };
+
+    fn model(kind: Kind) -> Checkpoint {
+        train(&config(kind), &splits(kind), &Options::default(), &mut Silent).unwrap().checkpoint
+    }
+
+    #[test]
+    fn data_without_targets_are_predicted_and_not_judged() {
+        let checkpoint = model(Kind::Class);
+        let mut data = dataset(Kind::Class, 5, 3);
+        let judged = evaluate(&checkpoint, &data, Device::Cpu).unwrap();
+        data.sequences.iter_mut().for_each(|sequence| sequence.target = SequenceTarget::Absent);
+        let blind = evaluate(&checkpoint, &data, Device::Cpu).unwrap();
+        assert_eq!(blind.predictions, judged.predictions);
+        assert_eq!((blind.metrics.n(), judged.metrics.n()), (0, 5));
+    }
+
+    #[test]
+    fn predictions_are_named_and_agree_with_the_confusion_matrix() {
+        let (checkpoint, data) = (model(Kind::Class), dataset(Kind::Class, 40, 3));
+        let evaluation = evaluate(&checkpoint, &data, Device::Cpu).unwrap();
+        assert_eq!(evaluation.names, ["no", "yes"]);
+        assert_eq!(evaluation.predictions[7].sequence, "s7");
+        let Metrics::Classes(metrics) = &evaluation.metrics else { panic!("a classification") };
+        let said_yes = evaluation.predictions.iter().filter(|prediction| prediction.classes == [1]).count();
+        assert_eq!(metrics.confusion[0][1] + metrics.confusion[1][1], said_yes);
+        assert_eq!(metrics.n, 40);
+    }
+
+    #[test]
+    fn a_step_model_answers_at_every_own_step() {
+        let (checkpoint, data) = (model(Kind::StepClass), dataset(Kind::StepClass, 6, 3));
+        let evaluation = evaluate(&checkpoint, &data, Device::Cpu).unwrap();
+        for (sequence, prediction) in data.sequences.iter().zip(&evaluation.predictions) {
+            assert_eq!(prediction.classes.len(), sequence.steps);
+            assert_eq!(prediction.outputs.len(), 2 * sequence.steps);
+        }
+        assert_eq!(evaluation.metrics.n(), data.sequences.iter().map(|sequence| sequence.steps).sum::<usize>());
+    }
+
+    #[test]
+    fn other_channels_or_classes_are_refused_by_name() {
+        let (checkpoint, mut data) = (model(Kind::Class), dataset(Kind::Class, 5, 3));
+        data.inputs = Inputs::Channels(vec!["left".into(), "up".into()]);
+        let error = evaluate(&checkpoint, &data, Device::Cpu).unwrap_err().to_string();
+        assert_eq!(error, "fixture.csv: inputs: expected the channels left, right, found the channels left, up");
+        let error = evaluate(&checkpoint, &dataset(Kind::Value, 5, 3), Device::Cpu).unwrap_err().to_string();
+        assert_eq!(error, "fixture.csv: targets: expected the classes no, yes, found the values sum");
+    }
 }

@@ -62,8 +62,11 @@ impl Loss {
     }
 
     /// The targets of a batch on the device, in the order of the network's output rows; `None` if nothing in the batch
-    /// counts.
+    /// counts, or the data have no targets at all.
     pub fn target<B: Backend>(&self, batch: &Batch, device: &B::Device) -> Option<Target<B>> {
+        if batch.targets == BatchTargets::Absent {
+            return None;
+        }
         let columns = batch.outputs;
         let rows = Rows::new(batch);
         let (values, weights, total) = match self {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use emberloop_cells::{CellKind, Gate, RecurrentTensor, TensorName};
 use emberloop_checkpoint::{Architecture, Tensor};
 
-use crate::rng::{Purpose, Rng};
+use crate::rng::{Purpose, Rng, fnv1a};
 
 /// Every tensor of a fresh model in PyTorch's layout, by name.
 ///
@@ -15,7 +15,7 @@ use crate::rng::{Purpose, Rng};
 /// what lies below it.
 pub fn initial_tensors(architecture: &Architecture, seed: u64) -> BTreeMap<String, Tensor> {
     let mut tensors = BTreeMap::new();
-    let stream = |name: &str| Rng::keyed(&[Purpose::Initialize as u64, seed, fnv1a(name)]);
+    let stream = |name: &str| Rng::keyed(&[Purpose::Initialize as u64, seed, fnv1a(name.bytes())]);
     for (layer, &units) in architecture.hidden.iter().enumerate() {
         for &direction in architecture.directions() {
             for tensor in RecurrentTensor::ALL {
@@ -83,11 +83,6 @@ fn orthogonal(size: usize, rng: &mut Rng) -> Vec<f32> {
 
 fn dot(left: &[f64], right: &[f64]) -> f64 {
     left.iter().zip(right).map(|(left, right)| left * right).sum()
-}
-
-/// Fowler, Noll and Vo's hash, to key a stream by a tensor's name.
-fn fnv1a(name: &str) -> u64 {
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use crate::{
     model::Network,
     progress::EpochReport,
     recurrence::TrainBackend,
+    rng::fnv1a,
     schedule::{PlateauState, Schedule},
 };
 
@@ -67,7 +68,14 @@ pub(super) fn identity(job: &Job<'_>) -> Value {
         "scaler": job.scaler,
         "parent": job.parent,
         "frozen": job.frozen,
+        "initial_weights": fingerprint(&job.tensors),
     })
+}
+
+/// Tells apart starts that nothing else tells apart, such as a fine-tune with or without a new head.
+fn fingerprint(tensors: &BTreeMap<String, Tensor>) -> String {
+    let bits = tensors.values().flat_map(|tensor| &tensor.values).flat_map(|value| value.to_bits().to_le_bytes());
+    format!("{:016x}", fnv1a(bits))
 }
 
 pub(super) fn write<B: TrainBackend>(
