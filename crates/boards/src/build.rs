@@ -198,7 +198,18 @@ fn hash_folder(folder: &Path, hasher: &mut DefaultHasher) -> Result<(), BoardErr
 fn write_once(path: &Path, bytes: &[u8]) -> Result<(), BoardError> {
     match fs::read(path) {
         Ok(found) if found == bytes => Ok(()),
-        _ => fs::write(path, bytes).map_err(|source| file_error(path, source)),
+        _ => {
+            // A full disk leaves no half of a model behind, for the next build to find.
+            let temporary = path.with_extension("tmp");
+            let write = || {
+                fs::write(&temporary, bytes)?;
+                fs::rename(&temporary, path)
+            };
+            write().map_err(|source| {
+                let _ = fs::remove_file(&temporary);
+                file_error(path, source)
+            })
+        }
     }
 }
 

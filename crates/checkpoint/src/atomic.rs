@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Replaces the file at `path` by `bytes`, or leaves everything as it was.
 ///
@@ -30,7 +30,41 @@ pub fn write_atomically_with(
     path: impl AsRef<Path>,
     write: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> io::Result<()> {
-    let path = path.as_ref();
+    stage(path.as_ref(), write)?.commit()
+}
+
+/// A file that is written and on the disk, but does not have its name yet. Dropped, it is gone.
+///
+/// For several files that belong together: stage all, then commit all, and a full disk finds either none changed or all
+/// written.
+#[derive(Debug)]
+pub struct StagedFile {
+    temporary: tempfile::NamedTempFile,
+    target: PathBuf,
+    folder: PathBuf,
+}
+
+impl StagedFile {
+    /// Writes `bytes` beside `path`, whose content stays for now.
+    ///
+    /// # Errors
+    /// As [`write_atomically_with`].
+    pub fn new(path: impl AsRef<Path>, bytes: &[u8]) -> io::Result<Self> {
+        stage(path.as_ref(), |file| file.write_all(bytes))
+    }
+
+    /// Gives the file its name.
+    ///
+    /// # Errors
+    /// If the operating system refuses the renaming.
+    pub fn commit(self) -> io::Result<()> {
+        self.temporary.persist(&self.target).map_err(|refused| refused.error)?;
+        sync_folder(&self.folder);
+        Ok(())
+    }
+}
+
+fn stage(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<StagedFile> {
     let target = match fs::canonicalize(path) {
         Ok(existing) => existing,
         Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_path_buf(),
@@ -55,9 +89,8 @@ pub fn write_atomically_with(
     let mut temporary = builder.tempfile_in(folder).map_err(|error| without_temporary_name(&error, folder))?;
     write(temporary.as_file_mut())?;
     temporary.as_file().sync_all()?;
-    temporary.persist(&target).map_err(|refused| refused.error)?;
-    sync_folder(folder);
-    Ok(())
+    let folder = folder.to_path_buf();
+    Ok(StagedFile { temporary, target, folder })
 }
 
 /// Drops the random file name that `tempfile` adds to its errors: the caller names the file that the user knows.

@@ -27,7 +27,7 @@ mod error;
 pub mod metadata;
 
 pub use architecture::{Architecture, EmbeddingShape, Pooling, TensorShape};
-pub use atomic::{write_atomically, write_atomically_with};
+pub use atomic::{StagedFile, write_atomically, write_atomically_with};
 pub use checkpoint::{Checkpoint, Tensor};
 pub use container::{Container, ContainerError, RawTensor};
 pub use emberloop_data::Task;

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::Args;
 use emberloop_data::metrics::Metrics;
-use emberloop_quantize::{CompareOptions, Comparison};
+use emberloop_quantize::{CompareOptions, Comparison, QuantizeError};
 
 use crate::model::{self, ImageFile, Model};
 use crate::output::{self, bytes, percent};
@@ -33,7 +33,16 @@ impl Compare {
         let reader = Reader::of(&Model::Float(Box::new(checkpoint.clone())))?;
         let dataset = self.source.load(&reader)?;
         let options = CompareOptions { another_checkpoint: self.force };
-        let comparison = emberloop_quantize::compare(&checkpoint, &file.bytes, &dataset, options)?;
+        let comparison =
+            emberloop_quantize::compare(&checkpoint, &file.bytes, &dataset, options).map_err(|error| match error {
+                QuantizeError::AnotherCheckpoint { expected, found } => anyhow!(
+                    "{}: expected an image of {} (hash {expected:.12}), found one of another checkpoint (hash \
+                     {found:.12}); quantize this one, or compare them anyway by --force",
+                    self.image.display(),
+                    self.checkpoint.display()
+                ),
+                error => error.into(),
+            })?;
         if json { output::print_json(&comparison) } else { output::print(&text(&comparison)) }
     }
 }

@@ -10,6 +10,8 @@ use anyhow::{Context, Result};
 use emberloop_core::{EpochReport, Progress, Start};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::output;
+
 /// A progress bar on a terminal, plain lines elsewhere; both on stderr. Also writes `log.jsonl`, one line per epoch.
 pub struct Display {
     bar: ProgressBar,
@@ -48,7 +50,7 @@ impl Display {
 
     fn say(&self, line: &str) {
         if self.bar.is_hidden() {
-            eprintln!("{line}");
+            output::message(line);
         } else {
             self.bar.println(line);
         }
@@ -90,7 +92,7 @@ impl Progress for Display {
         if self.bar.is_hidden() {
             let due = self.last_line.is_none_or(|last| last.elapsed() >= LINE_INTERVAL);
             if due || epoch.epoch == epoch.epochs {
-                eprintln!("{}: epoch {}/{}  {line}", self.title, epoch.epoch, epoch.epochs);
+                output::message(&format!("{}: epoch {}/{}  {line}", self.title, epoch.epoch, epoch.epochs));
                 self.last_line = Some(Instant::now());
             }
         } else {

@@ -46,12 +46,28 @@ impl Finetune {
     pub fn run(self, json: bool) -> Result<()> {
         let parent = model::read_checkpoint(&self.from)?;
         let options = FinetuneOptions {
-            freeze: self.freeze,
+            freeze: self.freeze.clone(),
             new_head: self.new_head,
             refit_scaler: self.scaler == ScalerChoice::Refit,
         };
-        train_into_folder(&self.config, &self.how, json, |config, splits, how, progress| {
+        let command = self.command();
+        train_into_folder(&command, &self.config, &self.how, json, |config, splits, how, progress| {
             emberloop_core::finetune(config, splits, &parent, &options, how, progress)
         })
+    }
+
+    /// What to type to go on.
+    fn command(&self) -> String {
+        let mut line = format!("finetune --from {}", self.from.display());
+        if !self.freeze.is_empty() {
+            line += &format!(" --freeze {}", self.freeze.join(","));
+        }
+        if self.new_head {
+            line += " --new-head";
+        }
+        if self.scaler == ScalerChoice::Refit {
+            line += " --scaler refit";
+        }
+        line
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use emberloop_boards::{BuildOptions, Firmware, Run, RunOptions};
+use emberloop_boards::{BuildOptions, EmbeddedModel, Firmware, Run, RunOptions};
 use emberloop_data::Dataset;
 use emberloop_engine::{Image, Network};
 use emberloop_image::Sequences;
@@ -15,7 +15,6 @@ use crate::model::{ImageFile, Model};
 use crate::output::{self, bytes};
 use crate::quantize;
 use crate::source::{Reader, Source};
-use crate::train;
 
 /// Build the firmware around an image, flash it (or start it in QEMU), and compare each of its outputs with the host's.
 ///
@@ -63,15 +62,15 @@ impl Flash {
         };
         let vectors = test_vectors(&image, dataset.as_ref(), self.sequences)?;
 
-        let models = tempdir()?;
-        train::write(&models.join("model.ember"), &file.bytes)?;
-        train::write(&models.join("model.seq"), &vectors)?;
-        eprintln!("building the firmware for {} ({}) ...", board.name, board.core);
-        let binary = firmware.build(&board, &BuildOptions { models: Some(models.clone()), measure: false })?;
-        eprintln!("running ...");
-        let result = firmware.run(&binary, &RunOptions::default()).and_then(Run::checked);
-        std::fs::remove_dir_all(&models).ok();
-        let run = result?;
+        let models = firmware.stage(&[EmbeddedModel {
+            name: "model".into(),
+            image: file.bytes.to_vec(),
+            sequences: Some(vectors.to_vec()),
+        }])?;
+        output::message(&format!("building the firmware for {} ({}) ...", board.name, board.core));
+        let binary = firmware.build(&board, &BuildOptions { models: Some(models), measure: false })?;
+        output::message("running ...");
+        let run = firmware.run(&binary, &RunOptions::default()).and_then(Run::checked)?;
 
         let steps = compare(&image, &vectors, &run)?;
         let report = Report {
@@ -134,10 +133,4 @@ fn compare(image: &Image<'_>, vectors: &AlignedBytes, run: &Run) -> Result<usize
         }
     }
     Ok(steps)
-}
-
-fn tempdir() -> Result<PathBuf> {
-    let folder = std::env::temp_dir().join(format!("emberloop-flash-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).with_context(|| format!("{}: cannot create the folder", folder.display()))?;
-    Ok(folder)
 }

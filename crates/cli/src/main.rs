@@ -66,7 +66,7 @@ fn main() -> ExitCode {
         // Whoever reads our output has closed it (`emberloop run ... | head`): nothing is wrong.
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", output::one_line(&error));
+            output::message(&format!("error: {}", output::one_line(&error)));
             if interrupt::happened() { ExitCode::from(130) } else { ExitCode::FAILURE }
         }
     }

@@ -20,9 +20,23 @@ pub fn print(text: &str) -> Result<()> {
     Ok(())
 }
 
-/// An error and what led to it, in one line.
+/// A line on stderr, for people. Nobody may be reading any more (`2>&1 | head`): that is no reason to stop, as it would be
+/// with `eprintln!`.
+pub fn message(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// An error and what led to it, in one line. A cause that the line before it tells already is not told again.
 pub fn one_line(error: &Error) -> String {
-    format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ")
+    let mut line = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if line.is_empty() {
+            line = cause;
+        } else if !line.ends_with(&cause) {
+            line = format!("{line}: {cause}");
+        }
+    }
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Whether an error only says that nobody reads our output any more.

@@ -2,16 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use emberloop_checkpoint::Checkpoint;
+use emberloop_checkpoint::{Checkpoint, StagedFile};
 use emberloop_data::Dataset;
 use emberloop_quantize::{Options, QuantizationReport, Quantized, QuantizedFile, Rounding};
 use serde::Serialize;
 
 use crate::model::{self, Model};
+use crate::output;
 use crate::source::{Reader, Source, SplitName};
-use crate::{output, train};
 
 /// Turn a checkpoint into integers: MODEL.ember for the board, MODEL.q.safetensors for people and tools.
 ///
@@ -26,7 +26,7 @@ pub struct Quantize {
     /// A training configuration; its training split calibrates, unless --calibrate says otherwise.
     #[arg(long, value_name = "TOML")]
     config: Option<PathBuf>,
-    /// Where to write: OUT.ember and OUT.q.safetensors [default: beside the checkpoint, named model].
+    /// Where to write: OUT.ember and OUT.q.safetensors, or model.* in the folder OUT [default: beside the checkpoint].
     #[arg(long, value_name = "OUT")]
     out: Option<PathBuf>,
     /// The model's name in the image [default: the checkpoint's folder].
@@ -80,7 +80,11 @@ impl Quantize {
         let default_name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let options = Options { name: self.name.unwrap_or(default_name), rounding, ..Options::default() };
         let quantized = emberloop_quantize::quantize(&checkpoint, &calibration, &options)?;
-        let stem = self.out.unwrap_or_else(|| self.model.with_file_name("model"));
+        let stem = match self.out {
+            Some(out) if out.is_dir() => out.join("model"),
+            Some(out) => out,
+            None => self.model.with_file_name("model"),
+        };
         let files = write(&stem, &quantized, &checkpoint)?;
         if json {
             return output::print_json(&Report { files: &files, report: &quantized.report });
@@ -95,7 +99,7 @@ impl Quantize {
     }
 }
 
-/// Writes both files; each is whole or as it was.
+/// Writes both files, or leaves both as they were: one describes the other.
 pub fn write(stem: &Path, quantized: &Quantized, checkpoint: &Checkpoint) -> Result<Files> {
     let with = |extension: &str| {
         let mut name = stem.file_name().unwrap_or_default().to_os_string();
@@ -103,8 +107,14 @@ pub fn write(stem: &Path, quantized: &Quantized, checkpoint: &Checkpoint) -> Res
         stem.with_file_name(name)
     };
     let files = Files { image: with(".ember"), quantized: with(".q.safetensors") };
-    QuantizedFile::new(quantized, checkpoint).write(&files.quantized)?;
-    train::write(&files.image, &quantized.image)?;
+    let bytes = QuantizedFile::new(quantized, checkpoint).to_bytes()?;
+    let staged = [(&files.quantized, bytes.as_slice()), (&files.image, &quantized.image)].map(|(path, bytes)| {
+        StagedFile::new(path, bytes)
+            .with_context(|| format!("{}: cannot be written (what was there is unchanged)", path.display()))
+    });
+    for file in staged.into_iter().collect::<Result<Vec<_>>>()? {
+        file.commit().with_context(|| format!("{}: cannot be written", stem.display()))?;
+    }
     Ok(files)
 }
 

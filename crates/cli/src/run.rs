@@ -10,6 +10,7 @@ use emberloop_image::{Header, InputShape};
 use serde_json::json;
 
 use crate::model::{self, ImageFile};
+use crate::output;
 
 /// Run a device image on samples from stdin, one line in, one line out, with the board's own arithmetic.
 ///
@@ -37,10 +38,10 @@ impl Run {
         let (mut line, mut number, mut step) = (String::new(), 0usize, 0usize);
         loop {
             line.clear();
-            if stdin.read_line(&mut line).context("stdin: cannot read")? == 0 {
+            number += 1;
+            if stdin.read_line(&mut line).with_context(|| format!("stdin, line {number}: cannot read"))? == 0 {
                 break;
             }
-            number += 1;
             let text = line.trim();
             if text.is_empty() {
                 network.reset();
@@ -56,10 +57,13 @@ impl Run {
         }
         let counters = network.counters();
         if counters.clipped > 0 {
-            eprintln!("note: {} numbers were beyond the scaler's range and clipped", counters.clipped);
+            output::message(&format!("note: {} numbers were beyond the scaler's range and clipped", counters.clipped));
         }
         if counters.missing > 0 {
-            eprintln!("note: {} numbers were missing and filled in by the model's policy", counters.missing);
+            output::message(&format!(
+                "note: {} numbers were missing and filled in by the model's policy",
+                counters.missing
+            ));
         }
         Ok(())
     }
@@ -182,6 +186,9 @@ impl SampleReader {
         let value: f32 = field.parse().map_err(|_| wrong("a number"))?;
         if value.is_nan() {
             return Ok(MISSING);
+        }
+        if value.is_infinite() {
+            return Err(wrong("a finite number"));
         }
         Ok(from_f32_bits(value.to_bits(), fraction))
     }

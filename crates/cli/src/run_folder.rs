@@ -6,44 +6,67 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use emberloop_core::RESUME_FILE;
 
+/// The copy of the configuration.
+pub const CONFIG_FILE: &str = "train.toml";
+/// One line of JSON per epoch.
+pub const LOG_FILE: &str = "log.jsonl";
+
 /// The folder of one run.
 #[derive(Clone, Debug)]
 pub struct RunFolder {
     path: PathBuf,
+    /// Whether this run made the folder.
+    new: bool,
 }
 
 impl RunFolder {
     /// A folder for a new run. Nothing that an earlier run made is overwritten: without `--out` the next free name is
-    /// taken, and an `--out` that holds a run is refused.
+    /// taken, and an `--out` that holds a run, or the configuration of one, is refused.
     pub fn create(config: &Path, out: Option<&Path>) -> Result<Self> {
         let path = match out {
             Some(out) => {
-                let folder = Self { path: out.to_path_buf() };
-                if folder.is_taken() {
-                    bail!("{}: holds a run already; go on with it by --resume, or give another --out", out.display());
-                }
+                Self { path: out.to_path_buf(), new: false }.check_free(config)?;
                 out.to_path_buf()
             }
             None => numbered(config).find(|path| !path.exists()).expect("the names never end"),
         };
+        let new = !path.exists();
         fs::create_dir_all(&path).with_context(|| format!("{}: cannot create the folder", path.display()))?;
-        Ok(Self { path })
+        Ok(Self { path, new })
     }
 
-    /// The folder of an interrupted run: `--out`, or the last one of the configuration's name.
+    /// Removes what a run that kept nothing leaves, so that the next one has its name. A folder that was there before
+    /// the run stays.
+    pub fn abandon(&self) {
+        if !self.new || self.checkpoint().exists() || self.file(RESUME_FILE).exists() {
+            return;
+        }
+        // A failure to clean up is no news beside the one that led here.
+        for name in [CONFIG_FILE, LOG_FILE] {
+            let _ = fs::remove_file(self.file(name));
+        }
+        let _ = fs::remove_dir(&self.path);
+    }
+
+    /// The folder of an interrupted run: `--out`, or the last one of the configuration's name that did not finish.
     pub fn find(config: &Path, out: Option<&Path>) -> Result<Self> {
         let path = match out {
             Some(out) => out.to_path_buf(),
-            None => match numbered(config).take_while(|path| path.exists()).last() {
-                Some(path) => path,
-                None => bail!("{}: no run to resume; start one without --resume", default_path(config).display()),
-            },
+            None => {
+                let runs: Vec<PathBuf> = numbered(config).take_while(|path| path.exists()).collect();
+                let open = runs.iter().rev().find(|path| !Self { path: path.to_path_buf(), new: false }.is_finished());
+                match open.or(runs.last()) {
+                    Some(path) => path.clone(),
+                    None => bail!("{}: no run to resume; start one without --resume", default_path(config).display()),
+                }
+            }
         };
         if !path.is_dir() {
-            bail!("{}: no run to resume: there is no such folder", path.display());
+            bail!("{}: no run to resume: there is no such folder; start one without --resume", path.display());
         }
-        let folder = Self { path };
-        if folder.checkpoint().exists() && !folder.file(RESUME_FILE).exists() {
+        let folder = Self { path, new: false };
+        folder.remove_temporary_files();
+        if folder.is_finished() {
             bail!("{}: this run is finished; its model is {}", folder.path.display(), folder.checkpoint().display());
         }
         Ok(folder)
@@ -64,8 +87,33 @@ impl RunFolder {
         self.file("checkpoint.safetensors")
     }
 
-    fn is_taken(&self) -> bool {
-        self.checkpoint().exists() || self.file(RESUME_FILE).exists()
+    fn is_finished(&self) -> bool {
+        self.checkpoint().exists() && !self.file(RESUME_FILE).exists()
+    }
+
+    fn check_free(&self, config: &Path) -> Result<()> {
+        let path = self.path.display();
+        if self.is_finished() {
+            bail!("{path}: holds a finished run; give another --out");
+        }
+        if self.file(RESUME_FILE).exists() {
+            bail!("{path}: holds an interrupted run; go on with it by --resume, or give another --out");
+        }
+        let copy = self.file(CONFIG_FILE);
+        if copy.exists() && fs::read(&copy).ok() != fs::read(config).ok() {
+            bail!("{}: would be replaced by {}; give another --out", copy.display(), config.display());
+        }
+        Ok(())
+    }
+
+    /// A kill in the middle of writing leaves the temporary file behind.
+    fn remove_temporary_files(&self) {
+        for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with(".emberloop-") && name.ends_with(".tmp") {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
     }
 }
 
@@ -83,7 +131,7 @@ fn numbered(config: &Path) -> impl Iterator<Item = PathBuf> {
 /// `runs/` and the configuration's name; where that says nothing (`train.toml`, `config.toml`), its folder's.
 fn default_path(config: &Path) -> PathBuf {
     let stem = config.file_stem().unwrap_or_default();
-    let folder = config.parent().and_then(|parent| parent.canonicalize().ok());
+    let folder = config.canonicalize().ok().and_then(|config| config.parent().map(Path::to_path_buf));
     let name = match folder.as_deref().and_then(Path::file_name) {
         Some(folder) if stem == "train" || stem == "config" => folder,
         _ => stem,

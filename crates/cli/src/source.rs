@@ -8,6 +8,7 @@ use emberloop_core::Config;
 use emberloop_data::{DataConfig, Dataset, Schema, Splits};
 
 use crate::model::{self, Model};
+use crate::output;
 
 /// `--data FILE`, or a split of `--config TOML`.
 #[derive(Args, Clone, Debug)]
@@ -101,7 +102,7 @@ pub fn load_config(path: &Path) -> Result<(Config, Splits)> {
     let config = Config::load(path)?;
     let splits = emberloop_data::load(&config.data, config.folder(), config.training.seed)?;
     for note in &splits.notes {
-        eprintln!("note: {note}");
+        output::message(&format!("note: {note}"));
     }
     Ok((config, splits))
 }

@@ -10,7 +10,7 @@ use emberloop_data::Splits;
 use serde::Serialize;
 
 use crate::display::Display;
-use crate::run_folder::RunFolder;
+use crate::run_folder::{CONFIG_FILE, LOG_FILE, RunFolder};
 use crate::{interrupt, output, source};
 
 /// Train a model as a configuration says.
@@ -55,12 +55,14 @@ impl Train {
         let run = |config: &Config, splits: &Splits, options: &Options, progress: &mut dyn Progress| {
             emberloop_core::train(config, splits, options, progress)
         };
-        train_into_folder(&self.config, &self.how, json, run)
+        train_into_folder("train", &self.config, &self.how, json, run)
     }
 }
 
-/// Reads configuration and data, runs `train` on them and writes what it yields.
+/// Reads configuration and data, runs `train` on them and writes what it yields. `command` is what the user called, but for
+/// the configuration and `how`.
 pub fn train_into_folder(
+    command: &str,
     config_path: &Path,
     how: &How,
     json: bool,
@@ -78,16 +80,11 @@ pub fn train_into_folder(
         resume: how.resume,
         cancel: Some(interrupt::flag()?),
     };
-    let copied = std::fs::read(config_path).with_context(|| format!("{}: cannot read", config_path.display()))?;
-    write(&folder.file("train.toml"), &copied)?;
-
-    let title = folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let mut display = Display::new(title, &folder.file("log.jsonl"), how.resume)?;
-    let outcome = train(&config, &splits, &options, &mut display);
-    display.finish();
-    let outcome = outcome.map_err(|error| explain_interruption(error, config_path, &folder))?;
-
-    finish(&folder, &outcome)?;
+    let again = Again { command, config: config_path, how, folder: &folder };
+    let outcome = into_log(&folder, config_path, how.resume, |display| train(&config, &splits, &options, display))
+        .inspect_err(|_| folder.abandon())
+        .map_err(|error| again.explain(error))?;
+    finish(&folder, &outcome).with_context(|| again.kept())?;
     let checkpoint = folder.checkpoint();
     if json {
         return output::print_json(&Report {
@@ -112,7 +109,7 @@ pub fn train_into_folder(
 pub fn finish(folder: &RunFolder, outcome: &Outcome) -> Result<()> {
     write_checkpoint(&folder.checkpoint(), &outcome.checkpoint)?;
     let lines: Result<Vec<String>, _> = outcome.history.iter().map(serde_json::to_string).collect();
-    write(&folder.file("log.jsonl"), format!("{}\n", lines?.join("\n")).as_bytes())?;
+    write(&folder.file(LOG_FILE), format!("{}\n", lines?.join("\n")).as_bytes())?;
     let resume = folder.file(RESUME_FILE);
     if resume.exists() {
         std::fs::remove_file(&resume).with_context(|| format!("{}: cannot remove", resume.display()))?;
@@ -151,13 +148,61 @@ pub fn summary(outcome: &Outcome) -> String {
     text
 }
 
-fn explain_interruption(error: TrainError, config: &Path, folder: &RunFolder) -> anyhow::Error {
-    match error {
-        TrainError::Interrupted { .. } if folder.file(RESUME_FILE).exists() => anyhow::anyhow!(
-            "{error}; go on with: emberloop train {} --resume --out {}",
-            config.display(),
-            folder.path().display()
-        ),
-        error => error.into(),
+/// Trains under the eyes of a display and a log, beside a copy of the configuration.
+fn into_log(
+    folder: &RunFolder,
+    config: &Path,
+    resume: bool,
+    train: impl FnOnce(&mut dyn Progress) -> Result<Outcome, TrainError>,
+) -> Result<Outcome> {
+    if !resume {
+        let copied = std::fs::read(config).with_context(|| format!("{}: cannot read", config.display()))?;
+        write(&folder.file(CONFIG_FILE), &copied)?;
+    }
+    let title = folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut display = Display::new(title, &folder.file(LOG_FILE), resume)?;
+    let outcome = train(&mut display);
+    display.finish();
+    Ok(outcome?)
+}
+
+/// The command that goes on, for messages.
+struct Again<'a> {
+    command: &'a str,
+    config: &'a Path,
+    how: &'a How,
+    folder: &'a RunFolder,
+}
+
+impl Again<'_> {
+    fn command(&self, resume: bool) -> String {
+        let mut line = format!("emberloop {} {}", self.command, self.config.display());
+        if self.how.device != Device::default() {
+            line += &format!(" --device {}", self.how.device);
+        }
+        match resume {
+            true => line + &format!(" --resume --out {}", self.folder.path().display()),
+            false => line,
+        }
+    }
+
+    /// Says of an interruption what is kept, and how to go on.
+    fn explain(&self, error: anyhow::Error) -> anyhow::Error {
+        match error.downcast_ref::<TrainError>() {
+            Some(TrainError::Interrupted { epoch, resume: Some(_) }) => anyhow::anyhow!(
+                "training interrupted in epoch {epoch}; every finished epoch is kept, go on with: {}",
+                self.command(true)
+            ),
+            Some(TrainError::Interrupted { epoch, resume: None }) => anyhow::anyhow!(
+                "training interrupted in epoch {epoch}, before there was anything to keep; start again with: {}",
+                self.command(false)
+            ),
+            _ => error,
+        }
+    }
+
+    /// For a model that is trained but cannot be written.
+    fn kept(&self) -> String {
+        format!("the training is finished and kept, but not yet its model; write it with: {}", self.command(true))
     }
 }

@@ -39,7 +39,7 @@ struct Report<'a> {
 pub fn run(json: bool) -> Result<()> {
     let config_path = Path::new(CONFIG);
     unpack(config_path)?;
-    eprintln!("Japanese Vowels: nine speakers told apart by how they say one vowel (UCI, CC BY 4.0)");
+    output::message("Japanese Vowels: nine speakers told apart by how they say one vowel (UCI, CC BY 4.0)");
     let (config, splits) = source::load_config(config_path)?;
     let folder = RunFolder::create(config_path, None)?;
 
@@ -97,7 +97,7 @@ fn train_seeds(config: &Config, splits: &Splits, folder: &RunFolder) -> Result<V
         let outcome = emberloop_core::train(&config, splits, &options, &mut display);
         display.finish();
         let outcome = outcome?;
-        eprintln!("seed {seed}: test accuracy {}", percent(outcome.metrics["test_accuracy"]));
+        output::message(&format!("seed {seed}: test accuracy {}", percent(outcome.metrics["test_accuracy"])));
         outcomes.push(outcome);
     }
     Ok(outcomes)
@@ -113,7 +113,7 @@ fn unpack(config: &Path) -> Result<()> {
     for (name, bytes) in FILES {
         train::write(&folder.join(name), bytes)?;
     }
-    eprintln!("unpacked the example to {}", folder.display());
+    output::message(&format!("unpacked the example to {}", folder.display()));
     Ok(())
 }
 
