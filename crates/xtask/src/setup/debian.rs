@@ -13,7 +13,7 @@ use std::time::Instant;
 use emberloop_boards::Toolchain;
 
 use crate::Result;
-use crate::process::{cargo, output, run, which};
+use crate::process::{as_root, cargo, output, run, which};
 
 /// Builds a toolchain with these targets in the cache folder, or adds the missing ones to the one that is there.
 pub fn install(targets: &[String]) -> Result {
@@ -31,6 +31,9 @@ pub fn install(targets: &[String]) -> Result {
         fetch(&usr)?;
     }
     refresh_links()?;
+    if !rustc_works(&usr) {
+        install_what_it_needs()?;
+    }
     println!("building core and alloc for {} (about a minute each)", targets.join(", "));
     build_libraries(&usr, targets)?;
     println!("{} is ready after {} s", usr.display(), begin.elapsed().as_secs());
@@ -183,6 +186,16 @@ fn copy_libraries(from: &Path, to: &Path, prefix: &str) -> Result {
     } else {
         Err(format!("{}: expected one {prefix}*.rlib, found {copied}", from.display()).into())
     }
+}
+
+/// What the unpacked compiler needs of the system; there on most machines.
+fn install_what_it_needs() -> Result {
+    const LIBRARIES: [&str; 6] = ["libedit2", "libffi8", "libxml2", "libz3-4", "libzstd1", "zlib1g"];
+    let arguments = ["-qq", "install", "-y", "--no-install-recommends"];
+    let Some(mut command) = as_root("apt-get") else {
+        return Err(format!("the compiler lacks libraries: `sudo apt-get install {}`", LIBRARIES.join(" ")).into());
+    };
+    run(command.args(arguments).args(LIBRARIES).env("DEBIAN_FRONTEND", "noninteractive"))
 }
 
 fn rustc_works(usr: &Path) -> bool {

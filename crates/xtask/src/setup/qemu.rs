@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::Result;
-use crate::process::{output, run, which};
+use crate::process::{as_root, output, run, which};
 
 /// The emulators that the boards need.
 pub const PROGRAMS: [&str; 2] = ["qemu-system-arm", "qemu-system-riscv32"];
@@ -58,11 +58,10 @@ pub fn install_missing() -> Result {
         return Ok(());
     }
     println!("to install: {}", missing.join(", "));
-    if which("apt-get").is_none() {
+    if which("apt-get").is_none() || as_root("apt-get").is_none() {
         return Err(format!("{} not installed: {}", missing.join(", "), how_to_install()).into());
     }
-    let prefix = privileges().ok_or_else(|| format!("{} not installed: {}", missing.join(", "), how_to_install()))?;
-    Apt::new(prefix)?.install()?;
+    Apt::new()?.install()?;
     match PROGRAMS.into_iter().find(|program| version(program).is_none()) {
         None => Ok(()),
         Some(program) => Err(format!("`{program}` is still not there: {}", how_to_install()).into()),
@@ -81,18 +80,8 @@ pub fn how_to_install() -> String {
     found.map_or_else(|| "install QEMU from qemu.org".into(), |(_, command)| format!("`{command}`"))
 }
 
-/// How to run a program as root: directly, or by a sudo that asks for no password.
-fn privileges() -> Option<&'static [&'static str]> {
-    let user = output(Command::new("id").arg("-u")).ok()?;
-    if user.trim() == "0" {
-        return Some(&[]);
-    }
-    output(Command::new("sudo").args(["-n", "true"])).is_ok().then_some(&["sudo", "-n"])
-}
-
 /// apt-get with the options for this system.
 struct Apt {
-    prefix: &'static [&'static str],
     options: Vec<String>,
     release: Option<&'static str>,
     /// Holds the sources with the backports until the installation is through.
@@ -102,9 +91,9 @@ struct Apt {
 impl Apt {
     /// Debian 12's own QEMU is 7.2, which loses instructions that straddle a page, and replaces newer packages; there
     /// the backports of the same archive are used. `/etc/apt` stays as it is.
-    fn new(prefix: &'static [&'static str]) -> Result<Self> {
+    fn new() -> Result<Self> {
         let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
-        let mut apt = Self { prefix, options: vec!["DPkg::Lock::Timeout=600".into()], release: None, _sources: None };
+        let mut apt = Self { options: vec!["DPkg::Lock::Timeout=600".into()], release: None, _sources: None };
         if release.contains("VERSION_CODENAME=bookworm") && release.contains("\nID=debian") {
             let folder = tempfile::tempdir()?;
             apt.options.extend(backports(folder.path())?);
@@ -128,9 +117,7 @@ impl Apt {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut words = self.prefix.iter().copied().chain(["apt-get"]);
-        let mut command = Command::new(words.next().unwrap_or("apt-get"));
-        command.args(words);
+        let mut command = as_root("apt-get").unwrap_or_else(|| Command::new("apt-get"));
         for option in &self.options {
             command.args(["-o", option]);
         }
