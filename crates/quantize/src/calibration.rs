@@ -152,10 +152,37 @@ pub(crate) struct Scaled<'d> {
 }
 
 impl Scaled<'_> {
-    /// Sequences taken evenly from the first to the last, until together they have at least `steps` steps.
+    /// Sequences taken evenly from the first to the last, so that together they have about `steps` steps.
     fn evenly(&self, steps: usize) -> impl Iterator<Item = &[f32]> {
         let total: usize = self.sequences.iter().map(|sequence| sequence.len() / self.width).sum();
-        let stride = (total / steps.max(1)).max(1);
+        let stride = total.div_ceil(steps.max(1)).max(1);
         self.sequences.iter().step_by(stride).map(Vec::as_slice)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use emberloop_data::{Inputs, TargetPer, Targets};
+
+    /// Files are often sorted by class: a limit must not cut off the last ones.
+    #[test]
+    fn a_limited_number_of_steps_comes_from_the_whole_file() {
+        let dataset = Dataset {
+            inputs: Inputs::Channels(vec!["x".into()]),
+            targets: Targets::Values { names: vec!["y".into()] },
+            target_per: TargetPer::Sequence,
+            sequences: Vec::new(),
+            hash: String::new(),
+            path: "x.csv".into(),
+        };
+        let sequences = (0..100).map(|index| vec![index as f32; 10]).collect();
+        let scaled = Scaled { dataset: &dataset, width: 1, sequences };
+        for steps in [10, 95, 500, 990, 999, 1000, 5000] {
+            let taken: Vec<f32> = scaled.evenly(steps).map(|sequence| sequence[0]).collect();
+            assert!(10 * taken.len() < steps + 10, "{steps}: {} sequences", taken.len());
+            let last = taken.last().unwrap();
+            assert!(*last >= 99.0 - 100.0 / taken.len() as f32, "{steps}: the last sequence taken is {last}");
+        }
     }
 }

@@ -14,6 +14,8 @@ mod evaluate;
 mod fixed;
 pub mod float_network;
 mod golden;
+mod head;
+mod input;
 mod integer_model;
 mod layer_error;
 mod layers;

@@ -8,14 +8,15 @@ use emberloop_image::Image;
 use crate::QuantizeError;
 use crate::aligned::AlignedBytes;
 use crate::calibration::{Calibration, Scaled};
-use crate::embedding::quantize_embedding;
-use crate::float_network::{FloatNetwork, embedding, exp2};
+use crate::float_network::FloatNetwork;
 use crate::golden;
-use crate::integer_model::{IntegerInput, IntegerModel};
-use crate::layers::{quantize_head, quantize_layer};
-use crate::options::Options;
-use crate::report::{QuantizationReport, ScalerReport};
-use crate::scaler::{self, InputFormat};
+use crate::head::quantize_head;
+use crate::input::quantize_input;
+use crate::integer_model::{IntegerInput, IntegerLayer, IntegerModel};
+use crate::layers::quantize_layer;
+use crate::options::{Options, Rounding};
+use crate::report::{QuantizationReport, ScalerReport, WeightReport};
+use crate::scaler::InputFormat;
 
 /// A quantized model.
 #[derive(Clone, Debug)]
@@ -50,15 +51,16 @@ pub fn quantize(checkpoint: &Checkpoint, calibration: &Dataset, options: &Option
     let scaled = scale(calibration, &metadata.scaler)?;
     let observed = Calibration::run(&network, architecture, &scaled, options.calibration_steps);
 
-    let (input, format, scalers) = quantize_input(checkpoint, &scaled)?;
-    let mut weights = Vec::new();
-    let mut layers = Vec::new();
-    for (layer, calibration) in observed.layers.iter().enumerate() {
-        let no_gains = vec![0; architecture.layer_inputs(layer)];
-        let format = if layer == 0 { (format.fraction, format.gains.as_slice()) } else { (15, no_gains.as_slice()) };
-        layers.push(quantize_layer(checkpoint, layer, calibration, format, options.rounding, &mut weights)?);
+    let first = quantize_first_layer(checkpoint, &scaled, &observed, options.rounding)?;
+    let (mut layers, mut weights) = (vec![first.layer], first.weights);
+    for (layer, calibration) in observed.layers.iter().enumerate().skip(1) {
+        let format = InputFormat { fraction: 15, gains: vec![0; architecture.layer_inputs(layer)] };
+        let (layer, reports) = quantize_layer(checkpoint, layer, calibration, &format, options.rounding)?;
+        layers.push(layer);
+        weights.extend(reports);
     }
-    let head = quantize_head(checkpoint, &observed, options.rounding, &mut weights)?;
+    let (head, report) = quantize_head(checkpoint, &observed, options.rounding)?;
+    weights.push(report);
     let (channels, labels) = names(checkpoint)?;
     let name = line("the model's name", &options.name)?;
     let model = IntegerModel {
@@ -66,7 +68,7 @@ pub fn quantize(checkpoint: &Checkpoint, calibration: &Dataset, options: &Option
         checkpoint: checkpoint.hash()?,
         channels,
         labels,
-        input,
+        input: first.input,
         layers,
         head,
         golden: Vec::new(),
@@ -80,8 +82,8 @@ pub fn quantize(checkpoint: &Checkpoint, calibration: &Dataset, options: &Option
         calibration_sequences: calibration.sequences.len(),
         calibration_steps: observed.steps,
         rounding: options.rounding,
-        input_fraction: format.fraction as u8,
-        scalers,
+        input_fraction: first.fraction,
+        scalers: first.scalers,
         cell_fractions: model.layers.iter().map(|layer| layer.shape.cell_fraction).filter(|&bits| bits > 0).collect(),
         output_fraction: model.head.shape.fraction,
         weights,
@@ -90,6 +92,42 @@ pub fn quantize(checkpoint: &Checkpoint, calibration: &Dataset, options: &Option
         golden_steps,
     };
     Ok(Quantized { image: bytes.clone(), model, report })
+}
+
+/// The input and the layer that reads it: their formats depend on each other.
+struct FirstLayer {
+    input: IntegerInput,
+    fraction: u8,
+    scalers: Vec<ScalerReport>,
+    layer: IntegerLayer,
+    weights: Vec<WeightReport>,
+}
+
+/// A product is proved over the whole range of the input. Where that is too much for the weights, the input's range is
+/// narrowed, as far as the calibration data allow.
+fn quantize_first_layer(
+    checkpoint: &Checkpoint,
+    scaled: &Scaled<'_>,
+    observed: &Calibration,
+    rounding: Rounding,
+) -> Result<FirstLayer, QuantizeError> {
+    let (mut narrowing, mut refusal) = (0, None);
+    loop {
+        let (input, format, scalers) = match (quantize_input(checkpoint, scaled, narrowing), refusal) {
+            (Ok(input), _) => input,
+            // What was wrong before is the better reason.
+            (Err(_), Some(refusal)) => return Err(refusal),
+            (Err(error), None) => return Err(error),
+        };
+        match quantize_layer(checkpoint, 0, &observed.layers[0], &format, rounding) {
+            Ok((layer, weights)) => {
+                return Ok(FirstLayer { input, fraction: format.fraction as u8, scalers, layer, weights });
+            }
+            Err(error @ QuantizeError::Range { .. }) => refusal = Some(error),
+            Err(error) => return Err(error),
+        }
+        narrowing += 1;
+    }
 }
 
 /// Scales a whole dataset; missing values are filled by the policy.
@@ -124,49 +162,6 @@ pub(crate) fn check_inputs(checkpoint: &Checkpoint, dataset: &Dataset) -> Result
         expected: describe(expected),
         found: describe(&dataset.inputs),
     })
-}
-
-fn quantize_input(
-    checkpoint: &Checkpoint,
-    scaled: &Scaled<'_>,
-) -> Result<(IntegerInput, InputFormat, Vec<ScalerReport>), QuantizeError> {
-    if let Some(table) = embedding(checkpoint) {
-        let (fraction, table) = quantize_embedding(&table)?;
-        let format = InputFormat { fraction: i32::from(fraction), gains: vec![0; table.columns] };
-        return Ok((IntegerInput::Tokens { fraction, table }, format, Vec::new()));
-    }
-    let float = &checkpoint.metadata.scaler;
-    let observed = scaler::observe(scaled, scaled.dataset);
-    let format = scaler::input_format(&observed);
-    let mut scalers = Vec::new();
-    let mut reports = Vec::new();
-    for (feature, (float, observed)) in float.features.iter().zip(&observed).enumerate() {
-        let name = scaled.dataset.channel_name(feature);
-        let integer = scaler::integer_scaler(&name, float, observed, format.fraction, format.gains[feature])?;
-        let unit = exp2(format.gains[feature] - format.fraction);
-        let raw = exp2(-i32::from(integer.raw_fraction));
-        reports.push(ScalerReport {
-            channel: name,
-            raw_fraction: integer.raw_fraction,
-            range: (f64::from(integer.min) * raw, f64::from(integer.max) * raw),
-            largest_error: largest_error(scaled, feature, |value| f64::from(scaler::apply(&integer, value)) * unit),
-        });
-        scalers.push(integer);
-    }
-    let missing = match float.missing {
-        emberloop_data::MissingPolicy::Error => emberloop_image::MissingPolicy::Error,
-        emberloop_data::MissingPolicy::HoldLast => emberloop_image::MissingPolicy::HoldLast,
-        emberloop_data::MissingPolicy::Mean => emberloop_image::MissingPolicy::Mean,
-    };
-    Ok((IntegerInput::Features { fraction: format.fraction as u8, missing, scalers }, format, reports))
-}
-
-/// Largest difference between the integer scaler and the float one over values that are not missing.
-fn largest_error(scaled: &Scaled<'_>, feature: usize, integer: impl Fn(f32) -> f64) -> f64 {
-    let pairs = scaled.dataset.sequences.iter().zip(&scaled.sequences);
-    let values = pairs.flat_map(|(raw, scaled)| raw.values.iter().zip(scaled));
-    let values = values.skip(feature).step_by(scaled.width).filter(|(raw, _)| !raw.is_nan());
-    values.fold(0.0, |max, (&raw, &scaled)| max.max((integer(raw) - f64::from(scaled)).abs()))
 }
 
 /// Channels and labels as the image lists them.

@@ -66,13 +66,13 @@ pub(crate) struct RowErrors {
 }
 
 impl RowErrors {
-    pub(crate) fn add(
-        &mut self,
+    /// Of one row.
+    pub(crate) fn new(
         rows: &RowQuantizer,
         blocks: &[Block<'_>],
         quantized: &[QuantizedBlock],
         rounding: Rounding,
-    ) {
+    ) -> Self {
         let statistics = &rows.statistics;
         let joined = |of: &dyn Fn(usize) -> Vec<f64>| -> Vec<f64> {
             let each = blocks.iter().enumerate();
@@ -82,13 +82,19 @@ impl RowErrors {
             let error = joined(&|at| quantized[at].error.clone());
             statistics.variance(&error) + (mean_left * statistics.mean_of(&error)).powi(2)
         };
-        self.variance += statistics.variance(&joined(&|at| blocks[at].weights.to_vec()));
-        self.nearest += error_of(&rows.nearest(blocks), 1.0);
-        self.chosen += match rounding {
+        let chosen = match rounding {
             Rounding::Nearest => error_of(quantized, 1.0),
             // The bias has given back the rest of the mean.
             Rounding::Compensated => error_of(quantized, 1.0 - statistics.trust()),
         };
+        let variance = statistics.variance(&joined(&|at| blocks[at].weights.to_vec()));
+        Self { variance, nearest: error_of(&rows.nearest(blocks), 1.0), chosen }
+    }
+
+    pub(crate) fn append(&mut self, other: &RowErrors) {
+        self.variance += other.variance;
+        self.nearest += other.nearest;
+        self.chosen += other.chosen;
     }
 
     pub(crate) fn report(&self, place: String) -> WeightReport {

@@ -4,7 +4,7 @@
 //! of the scaled input (one for all features), and the shifts that make `(raw - offset) / scale` exact to about half a
 //! unit of it.
 
-use emberloop_data::{Dataset, FeatureScale};
+use emberloop_data::{Dataset, FeatureScale, ScalerKind};
 use emberloop_image::{FeatureScaler, Requantizer, feature_output_range};
 
 use crate::QuantizeError;
@@ -13,6 +13,8 @@ use crate::float_network::exp2;
 
 /// The scaled range is at least this many times what calibration showed.
 const MARGIN: f64 = 2.0;
+/// The same where a wider range does not go with the weights.
+const NARROW_MARGIN: f64 = 1.1;
 /// Fraction bits that give a range of ±16: wide enough for outliers of standardised data, and still 2,048 steps to one
 /// standard deviation. A wide range costs little, clipping costs much (DESIGN: clipping at ±8 costs as much as int8
 /// weights do).
@@ -45,7 +47,15 @@ pub(crate) struct InputFormat {
 }
 
 /// Looks at every feature of the calibration data.
-pub(crate) fn observe(scaled: &Scaled<'_>, dataset: &Dataset) -> Vec<Observed> {
+///
+/// What the kind of scaler says about the training data counts as well: a calibration file in which nothing happens
+/// must not leave the device a range in which nothing fits.
+pub(crate) fn observe(scaled: &Scaled<'_>, dataset: &Dataset, kind: ScalerKind) -> Vec<Observed> {
+    let (least_max, least_deviation) = match kind {
+        ScalerKind::Standard | ScalerKind::Robust => (4.0, 1.0),
+        ScalerKind::Minmax => (1.0, 1.0 / 64.0),
+        ScalerKind::None => (0.0, 0.0),
+    };
     let width = scaled.width;
     let column = |feature: usize| scaled.sequences.iter().flat_map(move |s| s.iter().skip(feature).step_by(width));
     let raw = |feature: usize| dataset.sequences.iter().flat_map(move |s| s.values.iter().skip(feature).step_by(width));
@@ -68,21 +78,41 @@ pub(crate) fn observe(scaled: &Scaled<'_>, dataset: &Dataset) -> Vec<Observed> {
             }
         }
         let raw = if low <= high { (low, high) } else { (0.0, 0.0) };
-        Observed { scaled_max, scaled_deviation: variance.max(0.0).sqrt(), raw, exact_fraction }
+        Observed {
+            scaled_max: scaled_max.max(least_max),
+            scaled_deviation: variance.max(0.0).sqrt().max(least_deviation),
+            raw,
+            exact_fraction,
+        }
     };
     (0..width).map(observe).collect()
 }
 
-/// Chooses the format of the scaled input.
-pub(crate) fn input_format(observed: &[Observed]) -> InputFormat {
-    let none = vec![0; observed.len()];
-    if let Some(fraction) = common_fraction(observed, &none) {
-        return InputFormat { fraction, gains: none };
+/// Chooses the format of the scaled input, then narrows its range `narrowing` times by half.
+///
+/// # Errors
+/// If the calibration data would not fit the narrowed range.
+pub(crate) fn input_format(observed: &[Observed], narrowing: i32) -> Result<InputFormat, QuantizeError> {
+    let mut gains = vec![0; observed.len()];
+    let fraction = common_fraction(observed, &gains).or_else(|| {
+        // Unscaled sensors of all magnitudes: bring each to between 1/2 and 1 first.
+        gains = observed.iter().map(|feature| magnitude_bits(feature.scaled_max)).collect();
+        common_fraction(observed, &gains)
+    });
+    let fraction = fraction.unwrap_or(WIDE_FRACTION) + narrowing;
+    let features = observed.iter().zip(&gains);
+    let max = features.map(|(feature, &gain)| feature.scaled_max * exp2(-gain)).fold(0.0, f64::max);
+    no_narrower(narrowing == 0 || (fraction <= 15 && NARROW_MARGIN * max <= exp2(15 - fraction)))?;
+    Ok(InputFormat { fraction, gains })
+}
+
+/// The refusal of a range too narrow for the data, where it is one.
+pub(crate) fn no_narrower(fits: bool) -> Result<(), QuantizeError> {
+    if fits {
+        return Ok(());
     }
-    // Unscaled sensors of all magnitudes: bring each to between 1/2 and 1 first.
-    let gains: Vec<i32> = observed.iter().map(|feature| magnitude_bits(feature.scaled_max)).collect();
-    let fraction = common_fraction(observed, &gains).unwrap_or(WIDE_FRACTION);
-    InputFormat { fraction, gains }
+    let problem = "the calibration data leave no narrower range".into();
+    Err(QuantizeError::Range { place: "input".into(), problem })
 }
 
 /// Fraction bits that hold every feature with its margin and are fine enough for the least lively one.
@@ -127,8 +157,8 @@ pub(crate) fn integer_scaler(
     let width = |scaler: &FeatureScaler| i64::from(scaler.max) - i64::from(scaler.min);
     let mut best: Option<FeatureScaler> = None;
     for scaler in (0..=enough).rev().filter_map(candidate) {
-        // One raw step more is no reason to give up a bit of the offset.
-        if best.is_none_or(|best| width(&scaler) > width(&best) + width(&best) / 64) {
+        // A raw step or two more is no reason to give up a bit of the offset.
+        if best.is_none_or(|best| width(&scaler) > width(&best) + width(&best) / 8 + 2) {
             best = Some(scaler);
         }
     }
@@ -159,7 +189,9 @@ fn raw_fraction(observed: &Observed, scale: &FeatureScale, units: f64) -> i32 {
 /// The scaler with the widest raw range whose scaled values all fit, or `None` where not even the offset does.
 fn widest(scaler: FeatureScaler) -> Option<FeatureScaler> {
     let fits = |raw: i32| feature_output_range(&FeatureScaler { min: raw, max: raw, ..scaler }).is_some();
-    let center = (i64::from(scaler.offset) >> scaler.pre_shift) as i32;
+    // The raw value nearest to the offset: with a tiny scale, the one below may be out of range.
+    let half = (1i64 << scaler.pre_shift) >> 1;
+    let center = ((i64::from(scaler.offset) + half) >> scaler.pre_shift) as i32;
     if center == i32::MIN || !fits(center) {
         return None;
     }
@@ -186,4 +218,83 @@ fn widest(scaler: FeatureScaler) -> Option<FeatureScaler> {
 pub(crate) fn apply(scaler: &FeatureScaler, value: f32) -> i32 {
     let raw = emberloop_engine::from_f32_bits(value.to_bits(), scaler.raw_fraction).clamp(scaler.min, scaler.max);
     emberloop_engine::arithmetic::requantize((raw << scaler.pre_shift) - scaler.offset, scaler.requantizer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn observed(raw: (f64, f64), exact_fraction: i32, scale: &FeatureScale) -> Observed {
+        let scaled = |raw: f64| ((raw - scale.offset) / scale.scale).abs();
+        let scaled_max = scaled(raw.0).max(scaled(raw.1)).max(4.0);
+        Observed { scaled_max, scaled_deviation: 1.0, raw, exact_fraction }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(3000))]
+        /// Any offset, scale and data: within a unit and a half of the scaled input (half for the raw value's rounding
+        /// and a little for the offset's, half for the result's, the rest for the multiplier's 15 bits at full range).
+        #[test]
+        fn the_integer_scaler_follows_the_float_one(
+            offset in -2e4f64..2e4,
+            magnitude in -12i32..14,
+            mantissa in 1.0f64..2.0,
+            spread in 1.0f64..8.0,
+            counts: bool,
+            samples in prop::collection::vec(-1.0f64..1.0, 20),
+        ) {
+            // Below that, neighbouring floats are standard deviations apart.
+            let least = offset.abs() * exp2(-22);
+            let scale = FeatureScale { offset, scale: (mantissa * exp2(magnitude)).max(least), fill: offset };
+            let value = |sample: f64| {
+                let value = offset + spread * scale.scale * sample;
+                if counts { value.round() as f32 } else { value as f32 }
+            };
+            let values: Vec<f32> = samples.iter().map(|&sample| value(sample)).collect();
+            let low = values.iter().copied().fold(f32::INFINITY, f32::min);
+            let high = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let observed = observed((low.into(), high.into()), if counts { 0 } else { 31 }, &scale);
+            let format = input_format(&[observed], 0).unwrap();
+            let scaler = integer_scaler("x", &scale, &observed, format.fraction, format.gains[0]).unwrap();
+            prop_assert_eq!(scaler.fill, 0);
+            let unit = exp2(format.gains[0] - format.fraction);
+            for &value in &values {
+                let float = (f64::from(value) - offset) / scale.scale;
+                // Data with 24 bits cannot be scaled better than that.
+                let grain = f64::from(value.abs()) * exp2(-24) / scale.scale;
+                let error = (f64::from(apply(&scaler, value)) * unit - float).abs();
+                prop_assert!(error <= 1.5 * unit + grain, "{value}: {error}, unit {unit}, {scaler:?}");
+            }
+        }
+    }
+
+    fn lively(scaled_max: f64, scaled_deviation: f64) -> Observed {
+        Observed { scaled_max, scaled_deviation, raw: (0.0, 1.0), exact_fraction: 0 }
+    }
+
+    #[test]
+    fn the_range_is_wide_where_that_is_cheap_and_never_below_twice_the_data() {
+        let fraction = |features: &[Observed]| input_format(features, 0).unwrap().fraction;
+        assert_eq!(fraction(&[lively(3.0, 1.0)]), 11);
+        assert_eq!(fraction(&[lively(8.0, 1.0), lively(3.0, 1.0)]), 11);
+        assert_eq!(fraction(&[lively(9.0, 1.0)]), 10);
+        // A quiet feature asks for more fraction bits, a constant one for nothing.
+        assert_eq!(fraction(&[lively(1.0, 0.02)]), 14);
+        assert_eq!(fraction(&[lively(3.0, 1.0), lively(5.0, 0.0)]), 11);
+    }
+
+    #[test]
+    fn features_of_all_magnitudes_get_gains() {
+        let format = input_format(&[lively(30_000.0, 9000.0), lively(1e-4, 3e-5)], 0).unwrap();
+        assert_eq!(format, InputFormat { fraction: 11, gains: vec![15, -13] });
+    }
+
+    #[test]
+    fn a_range_is_narrowed_only_as_far_as_the_data_go() {
+        let features = [lively(3.0, 1.0)];
+        assert_eq!(input_format(&features, 1).unwrap().fraction, 12);
+        assert_eq!(input_format(&features, 2).unwrap().fraction, 13);
+        assert!(input_format(&features, 3).is_err());
+    }
 }

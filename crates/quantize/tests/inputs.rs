@@ -98,6 +98,33 @@ fn unscaled_channels_of_all_magnitudes() {
     }
 }
 
+/// A calibration file in which nothing happens must not make the range too narrow for the day on which something does.
+#[test]
+fn quiet_calibration_data_leave_room_for_lively_ones() {
+    let scales = [(5.0, 2.0), (0.0, 1.0), (-3.0, 0.5)];
+    let center = |feature: usize| scales[feature].0;
+    let (checkpoint, quiet) = with_features(scales, |at, step| (center(at) + 0.01 * wave(at, step)) as f32);
+    let (_, lively) = with_features(scales, |at, step| (center(at) + 6.0 * scales[at].1 * wave(at, step)) as f32);
+    let quantized = quantize(&checkpoint, &quiet, &Options::default()).unwrap();
+    let comparison = compare(&checkpoint, &quantized.image, &lively, CompareOptions::default()).unwrap();
+    assert_eq!(comparison.clipped, 0);
+    assert!(comparison.logit_error < 0.03, "{}", comparison.logit_error);
+}
+
+/// A product is proved over the whole range of the input: large weights narrow it, as long as the data still fit.
+#[test]
+fn large_weights_narrow_the_input() {
+    let recipe = Recipe::new(CellKind::Rnn);
+    let mut checkpoint = recipe.checkpoint();
+    let dataset = recipe.dataset(40, 1);
+    let plain = quantize(&checkpoint, &dataset, &Options::default()).unwrap();
+    checkpoint.tensors.get_mut("rnn.weight_ih_l0").unwrap().values[0] = 700.0;
+    let quantized = quantize(&checkpoint, &dataset, &Options::default()).unwrap();
+    assert_eq!((plain.report.input_fraction, quantized.report.input_fraction), (11, 12));
+    let comparison = compare(&checkpoint, &quantized.image, &dataset, CompareOptions::default()).unwrap();
+    assert_eq!(comparison.clipped, 0);
+}
+
 #[test]
 fn missing_values_are_filled_on_both_sides_alike() {
     for missing in [MissingPolicy::HoldLast, MissingPolicy::Mean] {

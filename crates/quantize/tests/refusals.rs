@@ -37,7 +37,7 @@ fn weights_and_biases_beyond_the_formats_name_tensor_and_row() {
     let set = |name: &'static str, at: usize, value: f32| {
         move |checkpoint: &mut Checkpoint| checkpoint.tensors.get_mut(name).unwrap().values[at] = value
     };
-    // A product of 1e4 at an input of ±16 passes the 8192 that a pre-activation may have.
+    // A product of 1e4 at an input of at least ±4 passes the 8192 that a pre-activation may have.
     let error = refusal(&recipe, set("rnn.weight_ih_l0", 3 * 5 + 1, 1e4));
     assert!(error.starts_with("tensor rnn.weight_ih_l0, row 5: "), "{error}");
     let error = refusal(&recipe, set("rnn.weight_hh_l0", 8 * 23, 1e30));
