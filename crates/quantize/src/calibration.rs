@@ -4,7 +4,7 @@ use emberloop_cells::CellKind;
 use emberloop_checkpoint::{Architecture, Pooling};
 use emberloop_data::Dataset;
 
-use crate::float_network::{FloatNetwork, LayerStep, Trace, widen};
+use crate::float_network::{FloatNetwork, LayerStep, Trace, resets_before, widen};
 use crate::moments::Moments;
 
 /// Products beyond this many are not worth more calibration steps.
@@ -49,7 +49,7 @@ impl Calibration {
             let size = architecture.layer_inputs(layer) + hidden;
             LayerCalibration {
                 joint: Moments::new(size),
-                reset: (architecture.cell == CellKind::GruResetBefore).then(|| Moments::new(size)),
+                reset: resets_before(architecture.cell).then(|| Moments::new(size)),
                 reset_squares: vec![0.0; hidden],
                 cell_max: 0.0,
                 steps: 0.0,

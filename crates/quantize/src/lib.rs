@@ -1,4 +1,31 @@
 //! Checkpoint and calibration data to integers: quantized safetensors and device image.
+//!
+//! [`quantize()`] goes through these stages, one file each:
+//!
+//! 1. [`float_network`]: the checkpoint as a float model that runs step by step, watched.
+//! 2. `calibration`, `moments`: it runs over recorded data; ranges of every state, covariances of what every row sees.
+//! 3. `scaler`, `input`, `embedding`: the float scaler becomes integers, in a format that fits data and weights.
+//! 4. `layers`, `head`, `rows`, `compensation`: weights become int8 rows whose errors cancel in the output; every row
+//!    passes the proof that `Image::parse` demands, or is refused by name.
+//! 5. `integer_model`, `write_image`, `golden`: the image, with inputs and the exact outputs that the engine computed.
+//!
+//! [`QuantizedFile`] keeps the same content as safetensors. [`compare()`] holds float against fixed point,
+//! [`evaluate_image()`] scores the engine alone; both run the engine itself: there is no second arithmetic here.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let (training, test): (emberloop_data::Dataset, emberloop_data::Dataset) = todo!();
+//! use emberloop_checkpoint::Checkpoint;
+//! use emberloop_quantize::{CompareOptions, Options, QuantizedFile, compare, quantize};
+//!
+//! let checkpoint = Checkpoint::read("runs/vowels/checkpoint.safetensors")?;
+//! let quantized = quantize(&checkpoint, &training, &Options::default())?;
+//! QuantizedFile::new(&quantized, &checkpoint).write("runs/vowels/model.q.safetensors")?;
+//! emberloop_checkpoint::write_atomically("runs/vowels/model.ember", &quantized.image)?;
+//! let comparison = compare(&checkpoint, &quantized.image, &test, CompareOptions::default())?;
+//! println!("logit error {}", comparison.logit_error);
+//! # Ok(()) }
+//! ```
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 

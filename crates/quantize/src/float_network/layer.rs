@@ -42,6 +42,14 @@ pub struct LayerStep<'a> {
     pub cell: &'a [f64],
 }
 
+/// Whether the new gate sees the hidden state after the reset gate.
+pub(crate) fn resets_before(cell: CellKind) -> bool {
+    match cell {
+        CellKind::GruResetBefore => true,
+        CellKind::Rnn | CellKind::Lstm | CellKind::GruResetAfter => false,
+    }
+}
+
 impl LayerState {
     pub(super) fn observed<'a>(&'a self, input: &'a [f64]) -> LayerStep<'a> {
         LayerStep {
@@ -61,7 +69,7 @@ impl FloatLayer {
         LayerState {
             hidden: vec![0.0; self.hidden],
             hidden_before: vec![0.0; self.hidden],
-            reset_hidden: only(self.cell == CellKind::GruResetBefore),
+            reset_hidden: only(resets_before(self.cell)),
             cell: only(self.cell.has_cell_state()),
             gates: vec![0.0; self.cell.gate_count() * self.hidden],
             recurrent: vec![0.0; self.cell.gate_count() * self.hidden],

@@ -8,6 +8,7 @@ mod load;
 use emberloop_checkpoint::Pooling;
 
 pub use layer::LayerStep;
+pub(crate) use layer::resets_before;
 use layer::{FloatLayer, LayerState, add_product};
 pub(crate) use load::{embedding, exp2, head, input_fraction, recurrent};
 
