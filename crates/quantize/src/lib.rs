@@ -13,16 +13,16 @@
 //! [`evaluate_image()`] scores the engine alone; both run the engine itself: there is no second arithmetic here.
 //!
 //! ```no_run
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let (training, test): (emberloop_data::Dataset, emberloop_data::Dataset) = todo!();
+//! # use emberloop_data::Dataset;
+//! # fn example(training: &Dataset, test: &Dataset) -> Result<(), Box<dyn std::error::Error>> {
 //! use emberloop_checkpoint::Checkpoint;
 //! use emberloop_quantize::{CompareOptions, Options, QuantizedFile, compare, quantize};
 //!
 //! let checkpoint = Checkpoint::read("runs/vowels/checkpoint.safetensors")?;
-//! let quantized = quantize(&checkpoint, &training, &Options::default())?;
+//! let quantized = quantize(&checkpoint, training, &Options::default())?;
 //! QuantizedFile::new(&quantized, &checkpoint).write("runs/vowels/model.q.safetensors")?;
 //! emberloop_checkpoint::write_atomically("runs/vowels/model.ember", &quantized.image)?;
-//! let comparison = compare(&checkpoint, &quantized.image, &test, CompareOptions::default())?;
+//! let comparison = compare(&checkpoint, &quantized.image, test, CompareOptions::default())?;
 //! println!("logit error {}", comparison.logit_error);
 //! # Ok(()) }
 //! ```
