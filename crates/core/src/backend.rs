@@ -1,4 +1,4 @@
-//! The one file that names concrete backends. Everything else is generic over [`RecurrentBackend`] or [`TrainBackend`];
+//! The one file that names concrete backends. Everything else is generic over `RecurrentBackend` or `TrainBackend`;
 //! a move to another burn, or another device, starts and ends here.
 
 use std::{fmt, str::FromStr};

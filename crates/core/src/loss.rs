@@ -33,8 +33,8 @@ pub enum Loss {
 impl Loss {
     /// The loss that a configuration asks for on this training split.
     ///
-    /// `Err` says what is wrong with a list of class weights.
-    pub fn new(config: Option<&LossConfig>, task: Task, train: &Dataset) -> Result<Self, String> {
+    /// `Err` if a list of class weights does not fit the classes.
+    pub fn new(config: Option<&LossConfig>, task: Task, train: &Dataset) -> Result<Self, WrongClassWeights> {
         let classes = train.targets.outputs();
         Ok(match config {
             None if task == Task::Classification => {
@@ -47,10 +47,7 @@ impl Loss {
                     Some(ClassWeights::Named(_)) => balanced(&train.class_counts()),
                     Some(ClassWeights::List(weights)) if weights.len() == classes => weights.clone(),
                     Some(ClassWeights::List(weights)) => {
-                        return Err(format!(
-                            "training.loss.class_weights: expected one weight for each of the {classes} classes, found {}",
-                            weights.len()
-                        ));
+                        return Err(WrongClassWeights { classes, found: weights.len() });
                     }
                 };
                 Loss::CrossEntropy { class_weights, label_smoothing: *label_smoothing }
@@ -104,6 +101,15 @@ impl Loss {
         };
         weighted.sum()
     }
+}
+
+/// A list of class weights that does not fit the classes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WrongClassWeights {
+    /// Weights needed.
+    pub classes: usize,
+    /// Weights given.
+    pub found: usize,
 }
 
 /// A batch's targets on the device.

@@ -184,10 +184,12 @@ impl backend::Task for Running<'_> {
         let (train, validation) = (prepare(&splits.train)?, prepare(&splits.validation)?);
         let has_validation = !validation.is_empty();
         let training = &config.training;
-        let loss = Loss::new(training.loss.as_ref(), config.data.task, &splits.train).map_err(|reason| {
-            let (what, rest) = reason.split_once(": expected ").unwrap_or(("training.loss", &reason));
-            let (expected, found) = rest.split_once(", found ").unwrap_or((rest, ""));
-            TrainError::Mismatch { what: what.into(), expected: expected.into(), found: found.into() }
+        let loss = Loss::new(training.loss.as_ref(), config.data.task, &splits.train).map_err(|wrong| {
+            TrainError::Mismatch {
+                what: "training.loss.class_weights".into(),
+                expected: format!("one weight for each of the {} classes", wrong.classes),
+                found: wrong.found.to_string(),
+            }
         })?;
         let base = training.optimizer.learning_rate();
         let mut state = resume::State {

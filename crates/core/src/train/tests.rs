@@ -270,6 +270,20 @@ fn a_loss_that_is_no_number_says_where_and_what_to_do() {
 }
 
 #[test]
+fn class_weights_must_fit_the_classes_and_matter() {
+    let splits = splits(Kind::Class);
+    let with = |weights: &str| {
+        let mut config = config(Kind::Class);
+        let loss = format!(r#"{{"kind":"cross_entropy","class_weights":{weights}}}"#);
+        config.training.loss = Some(serde_json::from_str(&loss).unwrap());
+        train(&config, &splits, &Options::default(), &mut Silent)
+    };
+    let error = with("[1, 2, 3]").unwrap_err().to_string();
+    assert_eq!(error, "training.loss.class_weights: expected one weight for each of the 2 classes, found 3");
+    assert_ne!(weights(&with("[1, 9]").unwrap()), weights(&with("[1, 1]").unwrap()));
+}
+
+#[test]
 fn penalties_shrink_the_weights() {
     let splits = splits(Kind::Class);
     let size = |change: fn(&mut Config)| {
