@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
-use emberloop_engine::{Image, MISSING, Network, Output, from_f32_bits};
+use emberloop_engine::{Image, MISSING, Network, Output, StepError, from_f32_bits};
 use emberloop_image::{Header, InputShape};
 use serde_json::json;
 
@@ -49,7 +49,7 @@ impl Run {
                 continue;
             }
             let Some(sample) = reader.sample(text, number)? else { continue };
-            let output = network.step(&sample).map_err(|error| anyhow!("stdin, line {number}: {error}"))?;
+            let output = network.step(&sample).map_err(|error| reader.explain(error, number))?;
             step += 1;
             write_output(&mut stdout, &output, image.header(), step, json)?;
             // Whoever feeds us line by line wants the answer before the next line.
@@ -191,6 +191,17 @@ impl SampleReader {
             return Err(wrong("a finite number"));
         }
         Ok(from_f32_bits(value.to_bits(), fraction))
+    }
+
+    /// The engine knows channels by number; people, by name.
+    fn explain(&self, error: StepError, line: usize) -> anyhow::Error {
+        match error {
+            StepError::Missing { feature } => anyhow!(
+                "stdin, line {line}, {}: expected a number, found none, which this model's policy is to refuse",
+                self.channels.get(feature).map_or("?", String::as_str)
+            ),
+            error => anyhow!("stdin, line {line}: {error}"),
+        }
     }
 
     fn token(&self, text: &str, line: usize) -> Result<i32> {

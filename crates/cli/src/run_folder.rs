@@ -15,8 +15,8 @@ pub const LOG_FILE: &str = "log.jsonl";
 #[derive(Clone, Debug)]
 pub struct RunFolder {
     path: PathBuf,
-    /// Whether this run made the folder.
-    new: bool,
+    /// The folders that this run made, the innermost first.
+    made: Vec<PathBuf>,
 }
 
 impl RunFolder {
@@ -25,27 +25,30 @@ impl RunFolder {
     pub fn create(config: &Path, out: Option<&Path>) -> Result<Self> {
         let path = match out {
             Some(out) => {
-                Self { path: out.to_path_buf(), new: false }.check_free(config)?;
+                Self { path: out.to_path_buf(), made: Vec::new() }.check_free(config)?;
                 out.to_path_buf()
             }
             None => numbered(config).find(|path| !path.exists()).expect("the names never end"),
         };
-        let new = !path.exists();
+        let made = path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+        let made = made.map(Path::to_path_buf).collect();
         fs::create_dir_all(&path).with_context(|| format!("{}: cannot create the folder", path.display()))?;
-        Ok(Self { path, new })
+        Ok(Self { path, made })
     }
 
     /// Removes what a run that kept nothing leaves, so that the next one has its name. A folder that was there before
     /// the run stays.
     pub fn abandon(&self) {
-        if !self.new || self.checkpoint().exists() || self.file(RESUME_FILE).exists() {
+        if self.made.is_empty() || self.checkpoint().exists() || self.file(RESUME_FILE).exists() {
             return;
         }
         // A failure to clean up is no news beside the one that led here.
         for name in [CONFIG_FILE, LOG_FILE] {
             let _ = fs::remove_file(self.file(name));
         }
-        let _ = fs::remove_dir(&self.path);
+        for folder in &self.made {
+            let _ = fs::remove_dir(folder);
+        }
     }
 
     /// The folder of an interrupted run: `--out`, or the last one of the configuration's name that did not finish.
@@ -54,7 +57,8 @@ impl RunFolder {
             Some(out) => out.to_path_buf(),
             None => {
                 let runs: Vec<PathBuf> = numbered(config).take_while(|path| path.exists()).collect();
-                let open = runs.iter().rev().find(|path| !Self { path: path.to_path_buf(), new: false }.is_finished());
+                let open =
+                    runs.iter().rev().find(|path| !Self { path: path.to_path_buf(), made: Vec::new() }.is_finished());
                 match open.or(runs.last()) {
                     Some(path) => path.clone(),
                     None => bail!("{}: no run to resume; start one without --resume", default_path(config).display()),
@@ -64,7 +68,7 @@ impl RunFolder {
         if !path.is_dir() {
             bail!("{}: no run to resume: there is no such folder; start one without --resume", path.display());
         }
-        let folder = Self { path, new: false };
+        let folder = Self { path, made: Vec::new() };
         folder.remove_temporary_files();
         if folder.is_finished() {
             bail!("{}: this run is finished; its model is {}", folder.path.display(), folder.checkpoint().display());
@@ -88,7 +92,7 @@ impl RunFolder {
     }
 
     fn is_finished(&self) -> bool {
-        self.checkpoint().exists() && !self.file(RESUME_FILE).exists()
+        self.checkpoint().is_file() && !self.file(RESUME_FILE).exists()
     }
 
     fn check_free(&self, config: &Path) -> Result<()> {

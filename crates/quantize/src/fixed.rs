@@ -33,8 +33,11 @@ impl<'a, 'd> FixedRunner<'a, 'd> {
         let mut outputs = Vec::new();
         for (step, sample) in self.raw.sequence(sequence).chunks_exact(self.raw.width()).enumerate() {
             let output = self.network.step(sample).map_err(|error| {
-                let path = self.dataset.path.display();
-                QuantizeError::Step { place: format!("{path}: sequence {}, step {step}", sequence.name), error }
+                let mut place = format!("{}: sequence {}, step {step}", self.dataset.path.display(), sequence.name);
+                if let StepError::Missing { feature } = error {
+                    place += &format!(", channel {}", self.dataset.channel_name(feature));
+                }
+                QuantizeError::Step { place, error }
             })?;
             outputs.extend(output.values().iter().map(|&value| f64::from(value) * self.unit));
             look(&self.network);
