@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use emberloop_checkpoint::Checkpoint;
-use emberloop_image::{Image, InputShape, accumulator_bound};
+use emberloop_image::{Image, InputShape, Matrix, accumulator_bound, limits};
 use serde_json::{Value, json};
 
 use crate::model::{ImageFile, Model};
@@ -24,7 +24,15 @@ impl Inspect {
         let facts = match Model::read(&self.file)? {
             Model::Float(checkpoint) => of_checkpoint(&checkpoint)?,
             Model::Image(file) => of_image(&file, "device image")?,
-            Model::Quantized(file) => of_image(&file, "quantized safetensors")?,
+            Model::Quantized(file) => {
+                let mut facts = of_image(&file, "quantized safetensors")?;
+                let metadata = emberloop_quantize::read_quantized(&self.file)?.metadata;
+                facts["architecture"] = json!(metadata.architecture);
+                facts["schema"] = json!(metadata.schema);
+                facts["provenance"] = json!(metadata.provenance);
+                facts["quantization"] = json!(metadata.report);
+                facts
+            }
         };
         if json { output::print_json(&facts) } else { output::print(&text(&facts, 0)) }
     }
@@ -55,7 +63,7 @@ fn of_image(file: &ImageFile, kind: &str) -> Result<Value> {
     let input = match header.input {
         InputShape::Features { features, fraction, missing } => json!({
             "features": features, "format": format!("Q{}.{fraction}", 15 - fraction), "missing": format!("{missing:?}"),
-            "channels": channels(&image),
+            "channels": channels(&image, fraction),
         }),
         InputShape::Tokens { vocabulary, dimension, fraction } => json!({
             "vocabulary": vocabulary, "dimension": dimension, "format": format!("Q{}.{fraction}", 15 - fraction),
@@ -72,41 +80,71 @@ fn of_image(file: &ImageFile, kind: &str) -> Result<Value> {
         "state_words": image.memory().saved_words(),
         "multiply_accumulates_per_step": macs(&image),
         "input": input,
-        "layers": layers(&image),
+        "layers": layers(&image, input_fraction(header.input)),
         "head": {
             "outputs": header.head.outputs,
             "task": format!("{:?}", header.head.task).to_lowercase(),
             "pooling": format!("{:?}", header.head.pooling).to_lowercase(),
             "format": format!("Q{}.{}", 31 - header.head.fraction, header.head.fraction),
+            "weight_scales": weight_scales(image.head().weights, HIDDEN_FRACTION, header.head.fraction),
             "labels": header.labels.split('\n').collect::<Vec<_>>(),
         },
         "golden": { "sequences": golden.len(), "steps": golden.iter().map(|sequence| sequence.steps()).sum::<usize>() },
     }))
 }
 
-fn channels(image: &Image<'_>) -> Vec<Value> {
+/// The scalers in the unit of the training data: `scaled = (value - offset) / scale`.
+fn channels(image: &Image<'_>, fraction: u8) -> Vec<Value> {
     let scalers = image.input().feature_scalers().collect::<Vec<_>>();
     let channels = image.channels().zip(scalers).map(|(name, scaler)| {
         let unit = f64::from(scaler.raw_fraction).exp2();
+        let shifted = unit * f64::from(scaler.pre_shift).exp2();
         json!({
-            "name": name, "raw_fraction": scaler.raw_fraction,
+            "name": name, "offset": f64::from(scaler.offset) / shifted,
+            "scale": f64::from(fraction).exp2() / (scaler.requantizer.factor() * shifted),
+            "raw_fraction": scaler.raw_fraction,
             "smallest": f64::from(scaler.min) / unit, "largest": f64::from(scaler.max) / unit,
         })
     });
     channels.collect()
 }
 
-fn layers(image: &Image<'_>) -> Vec<Value> {
+/// Fraction bits of a hidden state.
+const HIDDEN_FRACTION: u8 = 15;
+
+fn input_fraction(input: InputShape) -> u8 {
+    match input {
+        InputShape::Features { fraction, .. } | InputShape::Tokens { fraction, .. } => fraction,
+    }
+}
+
+/// Smallest and largest real value of one unit of int8, over the rows: what turns activations with `from` fraction bits
+/// into products with `to` of them.
+fn weight_scales(matrix: Matrix<'_>, from: u8, to: u8) -> Value {
+    let unit = (f64::from(from) - f64::from(to)).exp2();
+    let scales = matrix.rows().map(|(_, requantizer)| requantizer.factor() * unit).filter(|&scale| scale > 0.0);
+    let (smallest, largest) =
+        scales.fold((f64::INFINITY, 0.0f64), |(low, high), scale| (low.min(scale), high.max(scale)));
+    if largest == 0.0 { Value::Null } else { json!({ "smallest": smallest, "largest": largest }) }
+}
+
+fn layers(image: &Image<'_>, input_fraction: u8) -> Vec<Value> {
+    let mut fraction = input_fraction;
     let layers = image.layers().iter().map(|layer| {
         // How much of the 32 bits the fullest accumulator of a matrix may use: the proof of NUMERICS §4.
-        let use_of = |matrix: emberloop_image::Matrix<'_>| {
+        let use_of = |matrix: Matrix<'_>| {
             let largest = matrix.rows().map(|(weights, _)| accumulator_bound(weights)).max().unwrap_or(0);
             (largest as f64).log2().max(0.0)
         };
+        let from = std::mem::replace(&mut fraction, HIDDEN_FRACTION);
         json!({
             "cell": layer.shape.cell.name(), "inputs": layer.input.columns, "hidden": layer.shape.hidden,
             "weights": format!("{:?}", layer.shape.weights).to_lowercase(),
             "cell_fraction": layer.shape.cell_fraction,
+            "weight_scales": {
+                "input": weight_scales(layer.input, from, limits::PREACTIVATION_FRACTION),
+                "recurrent": weight_scales(layer.recurrent, HIDDEN_FRACTION, limits::PREACTIVATION_FRACTION),
+            },
             "accumulator_bits": { "input": use_of(layer.input), "recurrent": use_of(layer.recurrent), "limit": 31 },
         })
     });
@@ -149,6 +187,7 @@ fn inline(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Number(number) => match number.as_f64() {
+            Some(float) if number.is_f64() && float != 0.0 && float.abs() < 0.001 => format!("{float:.3e}"),
             Some(float) if number.is_f64() => format!("{float:.4}"),
             _ => number.to_string(),
         },

@@ -28,12 +28,28 @@ impl RunFolder {
                 Self { path: out.to_path_buf(), made: Vec::new() }.check_free(config)?;
                 out.to_path_buf()
             }
-            None => numbered(config).find(|path| !path.exists()).expect("the names never end"),
+            None => return Self::take_free(config),
         };
-        let made = path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
-        let made = made.map(Path::to_path_buf).collect();
+        let made = missing_folders(&path);
         fs::create_dir_all(&path).with_context(|| format!("{}: cannot create the folder", path.display()))?;
         Ok(Self { path, made })
+    }
+
+    /// The first free name, taken by making its folder: of two runs that start together, one gets the next.
+    fn take_free(config: &Path) -> Result<Self> {
+        for path in numbered(config) {
+            let made = missing_folders(&path);
+            let cannot = || format!("{}: cannot create the folder", path.display());
+            if let Some(parent) = path.parent() {
+                fs::create_dir_all(parent).with_context(cannot)?;
+            }
+            match fs::create_dir(&path) {
+                Ok(()) => return Ok(Self { path, made }),
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error).with_context(cannot),
+            }
+        }
+        unreachable!("the names never end")
     }
 
     /// Removes what a run that kept nothing leaves, so that the next one has its name. A folder that was there before
@@ -43,8 +59,13 @@ impl RunFolder {
             return;
         }
         // A failure to clean up is no news beside the one that led here.
-        for name in [CONFIG_FILE, LOG_FILE] {
-            let _ = fs::remove_file(self.file(name));
+        let _ = fs::remove_file(self.file(CONFIG_FILE));
+        for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with("log") && name.ends_with(".jsonl") {
+                let _ = fs::remove_file(entry.path());
+            }
         }
         for folder in &self.made {
             let _ = fs::remove_dir(folder);
@@ -119,6 +140,12 @@ impl RunFolder {
             }
         }
     }
+}
+
+/// The folders on the way to `path` that are not there yet, the innermost first.
+fn missing_folders(path: &Path) -> Vec<PathBuf> {
+    let missing = path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+    missing.map(Path::to_path_buf).collect()
 }
 
 /// `runs/NAME`, `runs/NAME-2`, ...

@@ -155,7 +155,8 @@ fn into_log(
     resume: bool,
     train: impl FnOnce(&mut dyn Progress) -> Result<Outcome, TrainError>,
 ) -> Result<Outcome> {
-    if !resume {
+    // A kill may have come before the copy was there.
+    if !resume || !folder.file(CONFIG_FILE).exists() {
         let copied = std::fs::read(config).with_context(|| format!("{}: cannot read", config.display()))?;
         write(&folder.file(CONFIG_FILE), &copied)?;
     }
@@ -182,7 +183,10 @@ impl Again<'_> {
         }
         match resume {
             true => line + &format!(" --resume --out {}", self.folder.path().display()),
-            false => line,
+            false => match &self.how.out {
+                Some(out) => line + &format!(" --out {}", out.display()),
+                None => line,
+            },
         }
     }
 

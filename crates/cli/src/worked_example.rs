@@ -42,8 +42,7 @@ pub fn run(json: bool) -> Result<()> {
     output::message("Japanese Vowels: nine speakers told apart by how they say one vowel (UCI, CC BY 4.0)");
     let (config, splits) = source::load_config(config_path)?;
     let folder = RunFolder::create(config_path, None)?;
-
-    let outcomes = train_seeds(&config, &splits, &folder)?;
+    let outcomes = train_seeds(&config, &splits, &folder).inspect_err(|_| folder.abandon())?;
     let mut accuracies: Vec<f64> = outcomes.iter().map(|outcome| outcome.metrics["test_accuracy"]).collect();
     let by_seed = accuracies.clone();
     accuracies.sort_by(f64::total_cmp);

@@ -55,6 +55,11 @@ impl<'a, M: AsRef<[i32]> + AsMut<[i32]>> Network<'a, M> {
 
     /// Takes one raw sample (one number per feature, or one token) and returns the outputs.
     ///
+    /// A raw number is `round(value · 2^f)`: the value in the unit of the training data, with
+    /// [`f = image.raw_fraction(feature)`](Image::raw_fraction) fraction bits. A model trained on integers (ADC counts) has
+    /// `f = 0` and takes the counts as they are; for a driver that delivers floats there is
+    /// [`from_f32_bits`](crate::from_f32_bits). A missing number is [`MISSING`](crate::MISSING).
+    ///
     /// # Errors
     /// [`StepError`]; the state is then that of the step before.
     pub fn step<S: RawSample>(&mut self, raw: &[S]) -> Result<Output<'_>, StepError> {

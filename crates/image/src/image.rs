@@ -158,13 +158,8 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// Largest magnitude of `R(W·x)` and of `R(U·h)`, each: two of them and a bias of at most 2^30 cannot overflow.
-const PRODUCT_MAX: i64 = (1 << 29) - 1;
-/// Largest magnitude of a bias.
-const BIAS_MAX: i64 = 1 << 30;
-
 fn small_bias(bias: &[i32], row: usize) -> bool {
-    bias.get(row).is_none_or(|&bias| i64::from(bias).abs() <= BIAS_MAX)
+    bias.get(row).is_none_or(|&bias| i64::from(bias).abs() <= limits::BIAS)
 }
 
 impl<'a> Layer<'a> {
@@ -185,14 +180,15 @@ impl<'a> Layer<'a> {
             CellKind::GruResetAfter => 2 * hidden,
             CellKind::Rnn | CellKind::Lstm | CellKind::GruResetBefore => usize::MAX,
         };
-        self.input.prove(Part::InputWeights(index), |row, bound| bound <= PRODUCT_MAX && small_bias(self.bias, row))?;
+        self.input
+            .prove(Part::InputWeights(index), |row, bound| bound <= limits::PRODUCT && small_bias(self.bias, row))?;
         self.recurrent.prove(Part::RecurrentWeights(index), |row, bound| {
             // The separate recurrent bias shares the recurrent product's half of the range.
             let bias = row
                 .checked_sub(new_gate)
                 .and_then(|unit| self.recurrent_bias.get(unit))
                 .map_or(0, |&bias| i64::from(bias).abs());
-            bound + bias <= PRODUCT_MAX
+            bound + bias <= limits::PRODUCT
         })
     }
 }
@@ -281,6 +277,12 @@ impl<'a> Image<'a> {
         self.header.labels.split('\n').nth(output)
     }
 
+    /// Fraction bits of a feature's raw number: a driver hands over `round(value · 2^fraction)`, the value in the unit of the
+    /// training data. 0 where the training data were integers (ADC counts). `None` for tokens and beyond the last feature.
+    pub fn raw_fraction(&self, feature: usize) -> Option<i8> {
+        self.input.feature_scalers().nth(feature).map(|scaler| scaler.raw_fraction)
+    }
+
     /// The names of the input channels.
     pub fn channels(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         self.header.channels.split('\n')
@@ -351,7 +353,7 @@ impl<'a> Head<'a> {
         let weights = Matrix::take(sections, outputs, hidden)?;
         let bias = sections.take(Some(outputs))?;
         // One product and one bias share the range.
-        weights.prove(Part::Head, |row, bound| bound < BIAS_MAX && small_bias(bias, row))?;
+        weights.prove(Part::Head, |row, bound| bound <= limits::HEAD_PRODUCT && small_bias(bias, row))?;
         Ok(Self { shape, weights, bias })
     }
 }

@@ -49,6 +49,13 @@ pub mod limits {
     pub const CELL_FRACTION_MAX: u8 = 24;
     /// Fraction bits of pre-activations and of classification outputs.
     pub const PREACTIVATION_FRACTION: u8 = 16;
+    /// Largest magnitude of `R(W·x)` and of `R(U·h)` in a cell, a separate recurrent bias included: two of them and a bias
+    /// stay within 32 bits.
+    pub const PRODUCT: i64 = (1 << 29) - 1;
+    /// Largest magnitude of the head's product: it and a bias stay within 32 bits.
+    pub const HEAD_PRODUCT: i64 = (1 << 30) - 1;
+    /// Largest magnitude of a bias.
+    pub const BIAS: i64 = 1 << 30;
     /// Most outputs of a head.
     pub const OUTPUTS_MAX: u16 = 4096;
 }

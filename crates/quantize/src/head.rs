@@ -8,13 +8,10 @@ use crate::calibration::Calibration;
 use crate::dense::Dense;
 use crate::float_network::head;
 use crate::integer_model::IntegerHead;
-use crate::layers::{BIAS_MAX, drifts, empty, fixed, push, short};
+use crate::layers::{drifts, empty, fixed, push, short};
 use crate::options::Rounding;
 use crate::report::{RowErrors, WeightReport};
 use crate::rows::{Block, RowQuantizer};
-
-/// Largest magnitude of the head's product (NUMERICS §4).
-const HEAD_PRODUCT_MAX: i64 = (1 << 30) - 1;
 
 /// Quantizes the head.
 pub(crate) fn quantize_head(
@@ -67,7 +64,7 @@ fn head_rows(
             from: 15,
             to,
             gain: 1.0,
-            limit: HEAD_PRODUCT_MAX,
+            limit: limits::HEAD_PRODUCT,
         };
         let quantized = rows.quantize(row, &[block], rounding)?;
         errors.append(&RowErrors::new(rows, &[block], &quantized, rounding));
@@ -87,7 +84,7 @@ fn output_fraction(bias: &[f64], calibration: &Calibration) -> Result<u8, Quanti
     let wanted = if least.is_finite() { (FINE / least).log2().ceil().clamp(0.0, 30.0) as u8 } else { 16 };
     let ranges = calibration.output_range.iter().flat_map(|(low, high)| [low.abs(), high.abs()]);
     let largest = ranges.chain(bias.iter().map(|bias| bias.abs())).fold(0.0, f64::max);
-    let fits = (BIAS_MAX / largest.max(1e-9)).log2().floor();
+    let fits = (limits::BIAS as f64 / largest.max(1e-9)).log2().floor();
     if fits < 0.0 {
         let problem = format!("outputs of up to {largest} do not fit 30 bits; give the targets in a larger unit");
         return Err(QuantizeError::Range { place: "head".into(), problem });

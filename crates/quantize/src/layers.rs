@@ -1,6 +1,6 @@
 //! Recurrent layers: rows, biases, formats.
 
-use emberloop_cells::{CellKind, Direction, RecurrentTensor, TensorName};
+use emberloop_cells::{CellKind, Direction, Gate, RecurrentTensor, TensorName};
 use emberloop_checkpoint::Checkpoint;
 use emberloop_image::{LayerShape, Requantizer, WeightFormat, limits};
 
@@ -16,10 +16,6 @@ use crate::report::{RowErrors, WeightReport};
 use crate::rows::{Block, QuantizedBlock, RowQuantizer};
 use crate::scaler::InputFormat;
 
-/// Largest magnitude of `R(W·x)` and of `R(U·h)` (NUMERICS §4); a bit of it is left to a separate recurrent bias.
-const PRODUCT_MAX: i64 = (1 << 29) - 1;
-/// Largest magnitude of a bias (NUMERICS §4).
-pub(crate) const BIAS_MAX: f64 = (1 << 30) as f64;
 /// The cell state may grow to so many times what calibration showed before it saturates.
 const CELL_MARGIN: f64 = 4.0;
 /// A reset gate that calibration found shut may open later.
@@ -70,7 +66,7 @@ pub(crate) fn quantize_layer(
     };
     let mut reports = Vec::new();
     for (index, gate) in cell.gates().iter().enumerate() {
-        let new_gate = index == 2;
+        let new_gate = *gate == Gate::New;
         let (rows, separate) = match cell {
             CellKind::GruResetBefore if new_gate => (reset.as_ref().unwrap_or(&joint), false),
             CellKind::GruResetAfter if new_gate => (&joint, true),
@@ -127,10 +123,10 @@ impl Weights {
             from: self.fraction,
             to: 16,
             gain: 1.0,
-            limit: PRODUCT_MAX,
+            limit: limits::PRODUCT,
         };
         // Twice the bias: its correction must fit as well.
-        let limit = PRODUCT_MAX - (2.0 * separate_bias.abs() * exp2(16)) as i64 - 1;
+        let limit = limits::PRODUCT - (2.0 * separate_bias.abs() * exp2(16)) as i64 - 1;
         let recurrent =
             Block { tensor: &self.recurrent_name, weights: self.recurrent.row(row), from: 15, to: 16, gain, limit };
         [input, recurrent]
@@ -157,10 +153,10 @@ pub(crate) fn drifts(
 /// A bias in the device's format.
 pub(crate) fn fixed(tensor: &str, row: usize, value: f64, fraction: i32) -> Result<i32, QuantizeError> {
     let integer = (value * exp2(fraction)).round();
-    if integer.abs() <= BIAS_MAX {
+    if integer.abs() <= limits::BIAS as f64 {
         return Ok(integer as i32);
     }
-    let problem = format!("a bias of {value} is beyond the format's {}", BIAS_MAX * exp2(-fraction));
+    let problem = format!("a bias of {value} is beyond the format's {}", limits::BIAS as f64 * exp2(-fraction));
     Err(QuantizeError::Range { place: format!("tensor {tensor}, row {row}"), problem })
 }
 
