@@ -1,0 +1,96 @@
+//! The files open in Python with the stock `safetensors` package: names, types, shapes and the hash are what we say.
+//!
+//! Needs a Python with `safetensors` and `numpy`: `EMBERLOOP_PYTHON`, or `python3`. Without one the test says that it was
+//! skipped; `EMBERLOOP_REQUIRE_PYTHON=1` makes that a failure.
+
+mod common;
+
+use std::path::Path;
+use std::process::Command;
+
+use common::models::slopes_model;
+use common::{Folder, number};
+use serde_json::{Value, json};
+
+/// A Python that has what is needed, or why there is none.
+fn python() -> Result<String, String> {
+    let python = std::env::var("EMBERLOOP_PYTHON").unwrap_or_else(|_| "python3".into());
+    let tried = Command::new(&python).args(["-c", "import safetensors, numpy"]).output();
+    match tried {
+        Ok(output) if output.status.success() => Ok(python),
+        Ok(output) => {
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            Err(format!("{python}: {}", stderr.lines().last().unwrap_or("cannot import safetensors and numpy")))
+        }
+        Err(error) => Err(format!("{python}: {error}")),
+    }
+}
+
+/// What the Python script says of a file; `None` where there is no Python for it.
+fn check(folder: &Folder, file: &str) -> Option<Result<Value, String>> {
+    let python = match python() {
+        Ok(python) => python,
+        Err(reason) => {
+            let required = std::env::var("EMBERLOOP_REQUIRE_PYTHON").is_ok_and(|value| value == "1");
+            assert!(!required, "EMBERLOOP_REQUIRE_PYTHON is set, but {reason}");
+            println!("SKIPPED: {reason}");
+            return None;
+        }
+    };
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/tools/check_safetensors.py");
+    let output = Command::new(python).arg(script).arg(folder.file(file)).output().unwrap();
+    Some(match output.status.success() {
+        true => Ok(serde_json::from_slice(&output.stdout).unwrap()),
+        false => Err(String::from_utf8(output.stderr).unwrap()),
+    })
+}
+
+#[test]
+fn a_checkpoint_opens_in_python() {
+    let folder = slopes_model();
+    let Some(checked) = check(&folder, "model/checkpoint.safetensors") else { return };
+    let checked = checked.unwrap();
+    let shapes = [
+        ("head.bias", json!([3])),
+        ("head.weight", json!([3, 8])),
+        ("rnn.bias_hh_l0", json!([24])),
+        ("rnn.bias_ih_l0", json!([24])),
+        ("rnn.weight_hh_l0", json!([24, 8])),
+        ("rnn.weight_ih_l0", json!([24, 2])),
+    ];
+    let tensors = checked["tensors"].as_object().unwrap();
+    assert!(tensors.keys().eq(shapes.iter().map(|(name, _)| name)), "{checked}");
+    for (name, shape) in shapes {
+        assert_eq!((&tensors[name]["dtype"], &tensors[name]["shape"]), (&json!("float32"), &shape), "{name}");
+    }
+    assert_eq!(checked["metadata_keys"], json!(["emberloop", "emberloop.sha256"]));
+    // The hash that the script computed by itself is the one that names the model.
+    assert_eq!(checked["sha256"], folder.run(&["inspect", "model/checkpoint.safetensors", "--json"]).json()["hash"]);
+}
+
+#[test]
+fn a_quantized_model_opens_in_python() {
+    let folder = slopes_model();
+    let Some(checked) = check(&folder, "model/model.q.safetensors") else { return };
+    let checked = checked.unwrap();
+    let tensors = checked["tensors"].as_object().unwrap();
+    let weights: Vec<&String> = tensors.keys().filter(|name| tensors[*name]["dtype"] == "int8").collect();
+    assert!(weights.len() >= 3, "input, recurrent and head weights: {checked}");
+    for name in weights {
+        let (min, max) = (number(&tensors[name], "/min"), number(&tensors[name], "/max"));
+        assert!((-127.0..=127.0).contains(&min) && min < 0.0 && max > 0.0, "{name}: {min} {max}");
+    }
+    let keys = checked["metadata_keys"].as_array().unwrap();
+    assert!(keys.contains(&json!("emberloop.quantized")) && keys.contains(&json!("emberloop.sha256")), "{keys:?}");
+}
+
+#[test]
+fn the_script_itself_notices_damage() {
+    let folder = slopes_model();
+    let mut bytes = folder.read("model/model.q.safetensors");
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    folder.write("damaged.safetensors", bytes);
+    let Some(checked) = check(&folder, "damaged.safetensors") else { return };
+    assert!(checked.unwrap_err().contains("SHA-256 differs"));
+}
