@@ -44,6 +44,27 @@ pub enum ImageError {
         /// Which of them.
         what: Part,
     },
+    /// A byte that must be zero is not: reserved, or padding.
+    NotZero,
+    /// A weight of -128, which has no negation (NUMERICS §4).
+    Weight {
+        /// The tensor.
+        part: Part,
+        /// The row.
+        row: u32,
+    },
+    /// A bias above 2^30 (NUMERICS §4).
+    Bias {
+        /// The tensor whose products it is added to.
+        part: Part,
+        /// The row.
+        row: u32,
+    },
+    /// A feature's scaler is out of range, or could overflow (NUMERICS §5).
+    Scaler {
+        /// The feature.
+        feature: u32,
+    },
     /// A row's requantization parameters are outside their range (NUMERICS §3).
     Requantizer {
         /// The tensor.
@@ -75,8 +96,6 @@ pub enum ImageError {
 pub enum Part {
     /// The input: number of features, or vocabulary.
     Input,
-    /// The integer scaler.
-    Scaler,
     /// The embedding table.
     Embedding,
     /// The input product of the layer with this number.
@@ -95,7 +114,6 @@ impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Part::Input => f.write_str("input"),
-            Part::Scaler => f.write_str("scaler"),
             Part::Embedding => f.write_str("embedding"),
             Part::InputWeights(layer) => write!(f, "input weights of layer {layer}"),
             Part::RecurrentWeights(layer) => write!(f, "recurrent weights of layer {layer}"),
@@ -123,6 +141,14 @@ impl fmt::Display for ImageError {
             }
             ImageError::Header => f.write_str("image header cannot be decoded"),
             ImageError::Shape { what } => write!(f, "impossible shape: {what}"),
+            ImageError::NotZero => f.write_str("a reserved or padding byte is not zero"),
+            ImageError::Weight { part, row } => {
+                write!(f, "{part}, row {row}: expected weights of -127 to 127, found -128")
+            }
+            ImageError::Bias { part, row } => write!(f, "{part}, row {row}: bias above 2^30"),
+            ImageError::Scaler { feature } => {
+                write!(f, "scaler of feature {feature}: out of range, or it could overflow")
+            }
             ImageError::Requantizer { part, row } => write!(f, "{part}, row {row}: scale out of range"),
             ImageError::Overflow { part, row } => write!(f, "{part}, row {row}: the accumulator could overflow"),
             ImageError::Memory { expected, found } => {

@@ -145,10 +145,7 @@ impl<'a> Matrix<'a> {
     fn prove(&self, part: Part, mut check: impl FnMut(usize, i64) -> bool) -> Result<(), ImageError> {
         for (row, (weights, requantizer)) in self.rows().enumerate() {
             let at = row as u32;
-            // -128 has no negation in int8: excluded, so that every kernel may negate or take magnitudes.
-            if !requantizer.is_valid() || weights.contains(&i8::MIN) {
-                return Err(ImageError::Requantizer { part, row: at });
-            }
+            check_row(part, at, weights, requantizer)?;
             let bound = requantized_bound(accumulator_bound(weights), requantizer);
             if !bound.is_some_and(|bound| check(row, bound)) {
                 return Err(ImageError::Overflow { part, row: at });
@@ -158,8 +155,23 @@ impl<'a> Matrix<'a> {
     }
 }
 
-fn small_bias(bias: &[i32], row: usize) -> bool {
-    bias.get(row).is_none_or(|&bias| i64::from(bias).abs() <= limits::BIAS)
+/// What must hold of every row before its bounds are computed.
+fn check_row(part: Part, row: u32, weights: &[i8], requantizer: Requantizer) -> Result<(), ImageError> {
+    if !requantizer.is_valid() {
+        return Err(ImageError::Requantizer { part, row });
+    }
+    // -128 has no negation in int8: excluded, so that every kernel may negate or take magnitudes.
+    if weights.contains(&i8::MIN) {
+        return Err(ImageError::Weight { part, row });
+    }
+    Ok(())
+}
+
+fn check_bias(part: Part, bias: &[i32]) -> Result<(), ImageError> {
+    match bias.iter().position(|&bias| i64::from(bias).abs() > limits::BIAS) {
+        Some(row) => Err(ImageError::Bias { part, row: row as u32 }),
+        None => Ok(()),
+    }
 }
 
 impl<'a> Layer<'a> {
@@ -180,8 +192,8 @@ impl<'a> Layer<'a> {
             CellKind::GruResetAfter => 2 * hidden,
             CellKind::Rnn | CellKind::Lstm | CellKind::GruResetBefore => usize::MAX,
         };
-        self.input
-            .prove(Part::InputWeights(index), |row, bound| bound <= limits::PRODUCT && small_bias(self.bias, row))?;
+        check_bias(Part::InputWeights(index), self.bias)?;
+        self.input.prove(Part::InputWeights(index), |_, bound| bound <= limits::PRODUCT)?;
         self.recurrent.prove(Part::RecurrentWeights(index), |row, bound| {
             // The separate recurrent bias shares the recurrent product's half of the range.
             let bias = row
@@ -313,9 +325,9 @@ impl<'a> Input<'a> {
             InputShape::Features { features, missing, fraction: _ } => {
                 let scalers = sections.take(Some(usize::from(features) * FeatureScaler::WORDS))?;
                 let input = Input::Features { scalers, missing };
-                for (row, scaler) in input.feature_scalers().enumerate() {
+                for (feature, scaler) in input.feature_scalers().enumerate() {
                     if !scaler.is_valid() {
-                        return Err(ImageError::Requantizer { part: Part::Scaler, row: row as u32 });
+                        return Err(ImageError::Scaler { feature: feature as u32 });
                     }
                 }
                 Ok(input)
@@ -323,13 +335,12 @@ impl<'a> Input<'a> {
             InputShape::Tokens { vocabulary, dimension, fraction: _ } => {
                 let table = Matrix::take(sections, vocabulary as usize, usize::from(dimension))?;
                 for (row, (weights, requantizer)) in table.rows().enumerate() {
+                    let row = row as u32;
+                    check_row(Part::Embedding, row, weights, requantizer)?;
                     let largest = weights.iter().map(|weight| weight.unsigned_abs()).max().unwrap_or(0);
-                    // The requantizer first: only a valid one may shift.
-                    let fits = requantizer.is_valid()
-                        && requantized_bound(i64::from(largest), requantizer)
-                            .is_some_and(|bound| bound <= i64::from(limits::ACTIVATION));
-                    if !fits || weights.contains(&i8::MIN) {
-                        return Err(ImageError::Requantizer { part: Part::Embedding, row: row as u32 });
+                    let bound = requantized_bound(i64::from(largest), requantizer);
+                    if bound.is_none_or(|bound| bound > i64::from(limits::ACTIVATION)) {
+                        return Err(ImageError::Overflow { part: Part::Embedding, row });
                     }
                 }
                 Ok(Input::Tokens { table })
@@ -353,7 +364,8 @@ impl<'a> Head<'a> {
         let weights = Matrix::take(sections, outputs, hidden)?;
         let bias = sections.take(Some(outputs))?;
         // One product and one bias share the range.
-        weights.prove(Part::Head, |row, bound| bound <= limits::HEAD_PRODUCT && small_bias(bias, row))?;
+        check_bias(Part::Head, bias)?;
+        weights.prove(Part::Head, |_, bound| bound <= limits::HEAD_PRODUCT)?;
         Ok(Self { shape, weights, bias })
     }
 }

@@ -82,7 +82,7 @@ impl Preamble {
             return Err(ImageError::Layout { found: preamble.layout });
         }
         if word(24) != 0 {
-            return Err(ImageError::Header);
+            return Err(ImageError::NotZero);
         }
         Ok(preamble)
     }

@@ -30,7 +30,7 @@ impl<'a> Sections<'a> {
         };
         let Some((values, padding)) = section.split_at_checked(bytes) else { return Err(too_short(padded, there)) };
         if padding.iter().any(|&byte| byte != 0) {
-            return Err(ImageError::Header);
+            return Err(ImageError::NotZero);
         }
         self.rest = rest;
         self.taken += padded;
