@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use emberloop_core::Config;
-use emberloop_data::{DataConfig, Dataset, Schema, Splits};
+use emberloop_data::{DataConfig, Dataset, Schema, Splits, TargetPer, Targets};
 
 use crate::model::{self, Model};
 use crate::output;
@@ -55,7 +55,10 @@ impl Reader {
                 Some(checkpoint) => {
                     Ok(Self { schema: checkpoint.metadata.schema.clone(), data: model::data_config(&checkpoint).ok() })
                 }
-                None => Ok(Self { schema: model::schema_of(file.parse()?.header())?, data: None }),
+                None => {
+                    let schema = model::schema_of(file.parse()?.header());
+                    Ok(Self { schema: schema.with_context(|| file.path.display().to_string())?, data: None })
+                }
             },
         }
     }
@@ -82,12 +85,15 @@ impl Source {
             }
             (None, Some(config)) => {
                 let (config, splits) = load_config(config)?;
+                // Fine-tuned models number tokens and classes as their parents do, and not as this file alone would.
+                let splits = emberloop_core::in_terms_of(&reader.schema, &splits)?;
                 let dataset = take(splits, split, &config.path)?;
                 if dataset.schema() != reader.schema {
-                    // Another file order or another seed may number classes differently: read it in the model's terms.
                     bail!(
-                        "{}: its data do not fit the model (channels, labels or targets differ); use --data FILE",
-                        config.path.display()
+                        "{}: its data do not fit the model: expected {}, found {}",
+                        config.path.display(),
+                        targets(&reader.schema),
+                        targets(&dataset.schema())
                     );
                 }
                 Ok(dataset)
@@ -95,6 +101,19 @@ impl Source {
             (None, None) => bail!("no data: give --data FILE, or --config TOML to take its test split"),
         }
     }
+}
+
+/// What a model answers, in words.
+fn targets(schema: &Schema) -> String {
+    let (what, names) = match &schema.targets {
+        Targets::Classes { labels } => ("classes", labels),
+        Targets::Values { names } => ("values", names),
+    };
+    let per = match schema.target_per {
+        TargetPer::Sequence => "for each sequence",
+        TargetPer::Step => "for each step",
+    };
+    format!("the {what} {} {per}", names.join(", "))
 }
 
 /// Reads a configuration and its data, and repeats on stderr what the loader has to say.

@@ -224,7 +224,16 @@ fn shapes_that_do_not_match() {
     other.write("series.toml", SERIES_TOML);
     for model in ["model/checkpoint.safetensors", "model/model.ember"] {
         let said = other.refuses(&["evaluate", model, "--config", "series.toml"]);
-        assert_says(&said, &["series.toml: its data do not fit the model"]);
+        assert_says(
+            &said,
+            &["series.csv: inputs: expected the model's channels level, noise, found load, temperature"],
+        );
+        let toml =
+            LONG_TOML.replace("target = \"label\"", "target = \"noise\"\ntask = \"regression\"\ntarget_per = \"step\"");
+        other.write("values.toml", toml.replace("train.csv", "other.csv"));
+        let said = other.refuses(&["evaluate", model, "--config", "values.toml"]);
+        assert_says(&said, &["values.toml: its data do not fit the model: expected the classes fall, flat, rise"]);
+        assert_says(&said, &["for each sequence, found the values noise for each step"]);
     }
     other.write("alone/model.ember", other.read("model/model.ember"));
     let said = other.refuses(&["evaluate", "alone/model.ember", "--data", "other.csv"]);

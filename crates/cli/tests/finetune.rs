@@ -4,7 +4,7 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use common::data::{LONG_TOML, NPZ_TOML, long_csv, slopes, slopes_npz};
+use common::data::{LONG_TOML, NPZ_TOML, WORDS_TOML, long_csv, slopes, slopes_npz, words_csv};
 use common::models::slopes_model;
 use common::{Folder, assert_says, number};
 use emberloop_checkpoint::Checkpoint;
@@ -131,7 +131,7 @@ fn what_does_not_fit_the_parent_is_refused() {
     folder.write("tune.toml", LONG_TOML.replace("[8]", "[16]"));
     assert_says(&folder.refuses(&finetune), &["model.hidden: expected [8] as in the parent model", "found [16]"]);
     folder.write("tune.toml", LONG_TOML.replace("\"level\", \"noise\"", "\"level\""));
-    assert_says(&folder.refuses(&finetune), &["train.csv: inputs: expected the parent's channels level, noise"]);
+    assert_says(&folder.refuses(&finetune), &["train.csv: inputs: expected the model's channels level, noise"]);
     let unknown = [&finetune[..], &["--scaler", "new"]].concat();
     assert_eq!(folder.run(&unknown).code, Some(2), "arguments that do not exist are for clap to explain");
 }
@@ -144,4 +144,25 @@ fn from_one_kind_of_file_to_another() {
     folder.write("tune.toml", NPZ_TOML);
     let tuned = tune(&folder, "tuned", &[]);
     assert!(tuned.metadata.metrics["test_accuracy"] > 0.9, "{:?}", tuned.metadata.metrics);
+}
+
+#[test]
+fn tokens_and_classes_keep_their_numbers() {
+    let folder = Folder::new();
+    folder.write("words.csv", words_csv(60, 1));
+    folder.write("train.toml", WORDS_TOML.replace("[model]", "labels = [\"odd\", \"even\"]\n[model]"));
+    common::models::train_and_quantize(&folder);
+    // Fewer letters than the parent knows, one that it does not, and the classes in another order.
+    folder.write("few.csv", words_csv(40, 3).replace(",b,", ",x,").replace(",d,", ",c,"));
+    folder.write("tune.toml", WORDS_TOML.replace("words.csv", "few.csv"));
+    let parent = Checkpoint::read(folder.file(PARENT)).unwrap();
+    let tuned = tune(&folder, "tuned", &["--freeze", "embedding"]);
+    assert_eq!(same(&parent, &tuned), names(&["embedding.weight"]));
+    assert_eq!(tuned.metadata.schema, parent.metadata.schema);
+    // The same configuration reads the same data for it.
+    folder.run(&["quantize", "tuned/checkpoint.safetensors", "--config", "tune.toml"]).succeeds();
+    let models = ["tuned/checkpoint.safetensors", "tuned/model.ember"];
+    let evaluated = models.map(|model| folder.run(&["evaluate", model, "--config", "tune.toml", "--json"]).json());
+    assert_eq!(evaluated[0]["accuracy"].as_f64(), Some(tuned.metadata.metrics["test_accuracy"]));
+    assert_eq!(evaluated[1]["confusion"], evaluated[0]["confusion"]);
 }

@@ -7,7 +7,7 @@ use common::data::{
     LONG_TOML, NPZ_TOML, SERIES_TOML, SLOPES, WORDS_TOML, long_csv, series_csv, slopes, slopes_npz, words_csv,
 };
 use common::models::train_and_quantize;
-use common::{Folder, number};
+use common::{Folder, assert_says, number};
 use serde_json::{Value, json};
 
 const CHECKPOINT: &str = "model/checkpoint.safetensors";
@@ -177,6 +177,16 @@ fn tokens_of_a_column() {
     let outputs = last_outputs(&folder, "", words.iter().map(|word| word.1.clone()));
     let truths: Vec<&str> = words.iter().map(|word| word.2.as_str()).collect();
     assert_eq!(confusion(&["even", "odd"], &truths, &outputs), fixed["confusion"]);
+
+    // Without its checkpoint the image knows tokens by number alone.
+    folder.write("alone/model.ember", folder.read(IMAGE));
+    let alone = ["run", "alone/model.ember"];
+    let said = folder.pipe(&alone, "a\n").fails();
+    assert_says(&said, &["stdin, line 1: expected a token's number, found \"a\""]);
+    assert_says(&folder.pipe(&alone, "7\n").fails(), &["stdin, line 1: token 7 is not between 0 and 5"]);
+    assert_eq!(folder.pipe(&alone, "1\n0\n").succeeds(), folder.pipe(&["run", IMAGE], "a\nzz\n").succeeds());
+    let said = folder.refuses(&["evaluate", "alone/model.ember", "--data", "later.csv", "--config", "train.toml"]);
+    assert_says(&said, &["alone/model.ember", "an image knows tokens by number alone; keep the checkpoint"]);
 }
 
 #[test]

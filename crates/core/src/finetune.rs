@@ -145,8 +145,9 @@ fn frozen(parts: &[String], architecture: &Architecture) -> Result<BTreeSet<Stri
     Ok(names)
 }
 
-/// The splits in the parent's words: tokens by its vocabulary, classes in its order where they are the same classes.
-fn in_terms_of(parent: &Schema, splits: &Splits) -> Result<Splits, TrainError> {
+/// The splits in the words of a model: tokens by its vocabulary, classes in its order where they are the same classes.
+/// Other classes, or other values, stay as they are; other inputs are an error.
+pub fn in_terms_of(parent: &Schema, splits: &Splits) -> Result<Splits, TrainError> {
     let mut splits = splits.clone();
     let targets = renumbered_classes(&parent.targets, &splits.train.targets);
     let datasets = [&mut splits.train, &mut splits.validation].into_iter().chain(splits.test.as_mut());
@@ -182,7 +183,7 @@ fn translate_inputs(parent: &Inputs, dataset: &mut Dataset) -> Result<(), TrainE
     match (parent, &dataset.inputs) {
         (Inputs::Channels(expected), Inputs::Channels(found)) if expected == found => Ok(()),
         (Inputs::Channels(expected), Inputs::Channels(found)) => {
-            mismatch(format!("the parent's channels {}", expected.join(", ")), found.join(", "))
+            mismatch(format!("the model's channels {}", expected.join(", ")), found.join(", "))
         }
         (Inputs::Channels(_), Inputs::Tokens { .. }) => mismatch("channels".into(), "tokens".into()),
         (Inputs::Tokens { .. }, Inputs::Channels(_)) => mismatch("tokens".into(), "channels".into()),

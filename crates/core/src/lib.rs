@@ -45,7 +45,7 @@ mod train;
 pub use backend::{Device, DeviceError, check_device};
 pub use config::{Config, ConfigError};
 pub use evaluate::{EvaluateError, Evaluation, Prediction, evaluate, forward};
-pub use finetune::{FinetuneOptions, finetune};
+pub use finetune::{FinetuneOptions, finetune, in_terms_of};
 pub use metrics::{ClassMetrics, Metrics, ValueMetrics};
 pub use progress::{BatchReport, EpochReport, Progress, Silent, Start};
 pub use train::{Ended, Options, Outcome, RESUME_FILE, TrainError, train};

@@ -79,7 +79,8 @@ impl Config {
     pub fn folder(&self) -> &Path {
         match self.path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
+            // Joined with a file's name it leaves that name as the user wrote it.
+            _ => Path::new(""),
         }
     }
 

@@ -152,5 +152,5 @@ fn another_network_or_other_channels_are_refused() {
     assert!(refused(&other, &splits).starts_with("model.hidden: expected [5] as in the parent model"));
     splits.train.inputs = Inputs::Channels(vec!["left".into(), "up".into()]);
     let error = refused(&config(Kind::Class), &splits);
-    assert!(error.contains("the parent's channels left, right, found left, up"), "{error}");
+    assert!(error.contains("the model's channels left, right, found left, up"), "{error}");
 }
