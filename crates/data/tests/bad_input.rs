@@ -36,8 +36,11 @@ fn an_unknown_extension() {
 fn an_empty_file_and_one_without_rows() {
     assert_eq!(csv(""), "t.csv: line 1: expected a header that names the columns, found an empty file");
     let named = format!("{CSV}\nchannels = ['a']");
-    let error = Folder::new().with("t.csv", "s,i,a,label\n").error(&named);
-    assert_eq!(error, "t.csv: line 2: expected a row of data, found the end of the file");
+    // Whether channels are named or to be found.
+    for table in [&named, CSV] {
+        let error = Folder::new().with("t.csv", "s,i,a,label\n").error(table);
+        assert_eq!(error, "t.csv: line 2: expected a row of data, found the end of the file (a header without rows)");
+    }
 }
 
 #[test]

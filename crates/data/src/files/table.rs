@@ -68,7 +68,7 @@ impl Table {
             layout.push(&mut table, &row, request)?;
         }
         if table.rows() == 0 {
-            return Err(reader.wrong("line 2", "a row of data", "the end of the file"));
+            return Err(reader.no_rows());
         }
         Ok(table)
     }
@@ -126,6 +126,10 @@ impl<'a> Reader<'a> {
             return Err(self.wrong(&format!("line {line}"), &expected, &format!("{}{hint}", record.len())));
         }
         Ok(Some(Row { line, record, path: self.path, header: &self.header }))
+    }
+
+    fn no_rows(&self) -> DataError {
+        self.wrong("line 2", "a row of data", "the end of the file (a header without rows)")
     }
 
     fn wrong(&self, place: &str, expected: &str, found: &str) -> DataError {
@@ -255,6 +259,10 @@ impl Layout {
         let free = |column: &usize| !named.contains(&Some(*column)) && !self.targets.contains(column);
         let mut open: Vec<usize> = (0..reader.header.len()).filter(free).collect();
         let missing = &request.config.missing_values;
+        // Without a row, no column is numeric; that is not what should be said.
+        if reader.restarted()?.next_row()?.is_none() {
+            return Err(reader.no_rows());
+        }
         let mut rows = reader.restarted()?;
         while let (false, Some(row)) = (open.is_empty(), rows.next_row()?) {
             open.retain(|&column| match row.number(column, missing) {
