@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use emberloop_cells::{Direction, RecurrentTensor, TensorName};
 use emberloop_checkpoint::{Architecture, Checkpoint, Pooling};
-use emberloop_data::{Dataset, Inputs, Scaler, Schema, SequenceTarget, Splits, TargetScaler, Targets, UNKNOWN_TOKEN};
+use emberloop_data::{
+    Dataset, Inputs, Scaler, ScalerKind, Schema, SequenceTarget, Splits, TargetScaler, Targets, UNKNOWN_TOKEN,
+};
 
 use crate::{
     config::Config,
@@ -26,7 +28,7 @@ pub struct FinetuneOptions {
 
 /// Trains on from `parent`. Cell, layers and embedding are the parent's; dropout, optimizer and everything else come from
 /// the configuration. The head is kept where the classes (in any order) or the values are the parent's, and new
-/// otherwise.
+/// otherwise. A scaler that is kept is the parent's but for `missing`, where the configuration gives it.
 pub fn finetune(
     config: &Config,
     splits: &Splits,
@@ -69,9 +71,30 @@ fn scalers(
     if refit {
         return Ok((Scaler::fit(&splits.train, config.scaler.kind, config.scaler.missing)?, fitted_targets()?));
     }
+    let (given, mut scaler) = (config.scaler_given, parent.metadata.scaler.clone());
+    let differs = |what: &str, parent: &str, found: String| {
+        let expected = format!("{parent} as in the parent's scaler, which is kept (--scaler refit fits a new one)");
+        Err(TrainError::Mismatch { what: what.into(), expected, found })
+    };
+    let name = |kind: ScalerKind| format!("{kind:?}").to_lowercase();
+    // Tokens are never scaled, whatever the configuration says.
+    let scaled = matches!(splits.train.inputs, Inputs::Channels(_));
+    if given.kind && scaled && config.scaler.kind != scaler.kind {
+        return differs("scaler.kind", &name(scaler.kind), name(config.scaler.kind));
+    }
+    // What to do about a missing value is no statistic: it can change without the numbers that were fitted.
+    if given.missing {
+        scaler.missing = config.scaler.missing;
+    }
     // Other values than the parent's have no scale to keep.
     let targets = if same_targets { parent.metadata.target_scaler.clone() } else { fitted_targets()? };
-    Ok((parent.metadata.scaler.clone(), targets))
+    if let Some(kept) = targets.as_ref().filter(|_| given.target) {
+        let standardised = kept.features.iter().any(|feature| (feature.offset, feature.scale) != (0.0, 1.0));
+        if standardised != config.scaler.target {
+            return differs("scaler.target", &standardised.to_string(), config.scaler.target.to_string());
+        }
+    }
+    Ok((scaler, targets))
 }
 
 /// The parent's network with the configuration's dropout and the data's outputs.

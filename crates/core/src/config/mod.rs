@@ -42,6 +42,20 @@ pub struct Config {
     /// Whether the document has a `[model]`: a fine-tune without one takes the parent's.
     #[serde(skip)]
     pub model_given: bool,
+    /// Which keys the document's `[scaler]` names: they count where a fine-tune keeps the parent's scaler.
+    #[serde(skip)]
+    pub scaler_given: ScalerGiven,
+}
+
+/// The keys of `[scaler]` that stand in a document, as opposed to having their defaults.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScalerGiven {
+    /// `kind`
+    pub kind: bool,
+    /// `missing`
+    pub missing: bool,
+    /// `target`
+    pub target: bool,
 }
 
 impl Config {
@@ -58,12 +72,16 @@ impl Config {
         let path = path.as_ref();
         let mut config: Config = document::parse(text, path)?;
         config.path = path.to_path_buf();
-        config.model_given = text.parse::<toml::Table>().is_ok_and(|table| table.contains_key("model"));
+        let document: toml::Table = text.parse().unwrap_or_default();
+        let scaler = |key| document.get("scaler").and_then(|scaler| scaler.get(key)).is_some();
+        config.model_given = document.contains_key("model");
+        config.scaler_given =
+            ScalerGiven { kind: scaler("kind"), missing: scaler("missing"), target: scaler("target") };
         config.validate()?;
         Ok(config)
     }
 
-    /// A configuration with every default, for data already in memory.
+    /// A configuration with every default, for data already in memory. Every value counts as given.
     pub fn new(data: DataConfig) -> Self {
         Self {
             data,
@@ -72,6 +90,7 @@ impl Config {
             training: TrainingConfig::default(),
             path: PathBuf::new(),
             model_given: true,
+            scaler_given: ScalerGiven { kind: true, missing: true, target: true },
         }
     }
 

@@ -49,6 +49,9 @@ fn everything_but_the_data_has_a_default() {
     assert_eq!(config.model, ModelConfig::default());
     assert_eq!(config.training, TrainingConfig::default());
     assert!(!config.model_given);
+    assert_eq!(config.scaler_given, ScalerGiven::default());
+    let given = load("[scaler]\nmissing = \"mean\"\n").unwrap().scaler_given;
+    assert_eq!(given, ScalerGiven { missing: true, ..ScalerGiven::default() });
 }
 
 #[test]
@@ -139,5 +142,6 @@ fn a_configuration_survives_json_as_the_checkpoint_keeps_it() {
     let mut back: Config = serde_json::from_value(json).unwrap();
     back.path = config.path.clone();
     back.model_given = config.model_given;
+    back.scaler_given = config.scaler_given;
     assert_eq!(back, config);
 }

@@ -58,7 +58,8 @@ impl Default for TrainingConfig {
     }
 }
 
-/// `optimizer = { kind = "adam", learning_rate = 1e-3 }`; the defaults are PyTorch's.
+/// `optimizer = { kind = "adam", learning_rate = 1e-3 }`; the defaults are PyTorch's, but for SGD's: momentum
+/// 0.9 (PyTorch 0), and a rate of 1e-2 where PyTorch once had none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum OptimizerConfig {

@@ -1,5 +1,7 @@
 //! What is taken over, what stays, what is refused.
 
+use emberloop_data::MissingPolicy;
+
 use super::*;
 use crate::{
     fixtures::{self, Kind},
@@ -120,6 +122,54 @@ fn the_scaler_is_kept_unless_it_is_refitted() {
     let refitted = tuned(Kind::Value, &parent, &splits, FinetuneOptions { refit_scaler: true, ..Default::default() });
     let ratio = refitted.metadata.scaler.features[0].scale / parent.metadata.scaler.features[0].scale;
     assert!((ratio - 3.0).abs() < 1e-5, "{ratio}");
+}
+
+#[test]
+fn a_kept_scaler_takes_what_the_configuration_says_of_missing_values() {
+    let parent = parent(Kind::Class);
+    let mut splits = fixtures::splits(Kind::Class);
+    splits.train.sequences[0].values[0] = f32::NAN;
+    let policy = |config: &Config| {
+        let options = (FinetuneOptions::default(), Options::default());
+        let tuned = super::finetune(config, &splits, &parent, &options.0, &options.1, &mut Silent);
+        tuned.map(|outcome| outcome.checkpoint.metadata.scaler)
+    };
+    let mut config = config(Kind::Class);
+    config.scaler.missing = MissingPolicy::HoldLast;
+    let hold_last = Scaler { missing: MissingPolicy::HoldLast, ..parent.metadata.scaler.clone() };
+    assert_eq!(policy(&config).unwrap(), hold_last);
+    // A default that nobody wrote does not count: the parent refuses missing values, and so does its child.
+    config.scaler_given = Default::default();
+    let error = policy(&config).unwrap_err();
+    assert!(matches!(error, TrainError::Data(emberloop_data::DataError::Missing { .. })), "{error}");
+}
+
+#[test]
+fn a_kept_scaler_is_of_its_own_kind() {
+    let parent = parent(Kind::Value);
+    let splits = fixtures::splits(Kind::Value);
+    let with = |config: &Config, refit_scaler| {
+        let finetune = FinetuneOptions { refit_scaler, ..Default::default() };
+        super::finetune(config, &splits, &parent, &finetune, &Options::default(), &mut Silent)
+            .map(|outcome| outcome.checkpoint.metadata.scaler.kind)
+            .map_err(|error| error.to_string())
+    };
+    let mut other = config(Kind::Value);
+    other.scaler.kind = ScalerKind::Minmax;
+    assert_eq!(
+        with(&other, false).unwrap_err(),
+        "scaler.kind: expected standard as in the parent's scaler, which is kept (--scaler refit fits a new one), \
+         found minmax"
+    );
+    assert_eq!(with(&other, true), Ok(ScalerKind::Minmax));
+    other.scaler_given.kind = false;
+    assert_eq!(with(&other, false), Ok(ScalerKind::Standard));
+
+    let mut other = config(Kind::Value);
+    other.scaler.target = false;
+    let error = with(&other, false).unwrap_err();
+    assert!(error.starts_with("scaler.target: expected true as in the parent's scaler"), "{error}");
+    assert!(with(&other, true).is_ok());
 }
 
 #[test]
