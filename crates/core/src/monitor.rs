@@ -65,13 +65,15 @@ pub enum Better {
 }
 
 impl Better {
-    /// Whether `value` improves on `best` by more than `min_delta`; anything improves on nothing, NaN on nothing at all.
+    /// Whether `value` improves on `best` by more than `min_delta`. Any number improves on nothing; what is infinite or
+    /// NaN never improves, so that a best value can always be written as JSON.
     pub fn improves(self, value: f64, best: Option<f64>, min_delta: f64) -> bool {
-        match (self, best) {
-            (_, None) => !value.is_nan(),
+        let better = match (self, best) {
+            (_, None) => true,
             (Better::Lower, Some(best)) => value < best - min_delta,
             (Better::Higher, Some(best)) => value > best + min_delta,
-        }
+        };
+        better && value.is_finite()
     }
 }
 
@@ -132,5 +134,20 @@ impl TryFrom<String> for Monitor {
 impl From<Monitor> for String {
     fn from(monitor: Monitor) -> Self {
         monitor.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_number_never_improves() {
+        for best in [None, Some(1.0)] {
+            for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+                assert!(!Better::Lower.improves(value, best, 0.0) && !Better::Higher.improves(value, best, 0.0));
+            }
+        }
+        assert!(Better::Lower.improves(2.0, None, 0.5));
     }
 }

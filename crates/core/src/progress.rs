@@ -12,7 +12,7 @@ pub trait Progress {
     /// After each step of the optimizer.
     fn on_batch(&mut self, _batch: &BatchReport) {}
 
-    /// After each epoch, when its state is safe on the disk.
+    /// After each epoch.
     fn on_epoch(&mut self, _epoch: &EpochReport) {}
 }
 
@@ -65,7 +65,7 @@ pub struct EpochReport {
     /// Epochs at most.
     pub epochs: usize,
     /// `loss`, `accuracy`, ... of the training split while it was learned (with dropout), `val_loss`, ... of the
-    /// validation split afterwards. Losses are without penalties.
+    /// validation split afterwards. Losses are without penalties. All are finite: an epoch where one is not is an error.
     pub metrics: BTreeMap<String, f64>,
     /// The rate of the epoch's last step.
     pub learning_rate: f64,

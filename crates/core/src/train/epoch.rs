@@ -108,6 +108,21 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         let seen = evaluate::metrics(&self.job.splits.train, self.job.target_scaler.as_ref(), &outputs);
         let mut metrics = named("", if total > 0.0 { sum / total } else { 0.0 }, &seen);
         metrics.extend(self.validate());
+        // Before anything of this epoch is kept: neither a checkpoint nor a resume state can hold such a number.
+        if let Some((name, &value)) = metrics.iter().find(|(_, value)| !value.is_finite()) {
+            let (split, metric) = match name.strip_prefix("val_") {
+                Some(metric) => ("validation split", metric),
+                None => ("training split", name.as_str()),
+            };
+            return Err(TrainError::NonFinite {
+                epoch: epoch + 1,
+                batch: None,
+                what: format!("{split}'s {metric}"),
+                value,
+                learning_rate,
+                advice: advice(self.job.config.training.clip, split),
+            });
+        }
         Ok(Some(EpochReport {
             epoch: epoch + 1,
             epochs: self.job.config.training.epochs,
@@ -115,7 +130,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
             learning_rate,
             gradient_norm: norms / groups.len() as f64,
             seconds: began.elapsed().as_secs_f64(),
-            sequences_per_second: self.train.len() as f64 / trained.max(f64::MIN_POSITIVE),
+            sequences_per_second: self.train.len() as f64 / trained.max(CLOCK_TICK),
             best: false,
         }))
     }
@@ -156,13 +171,13 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         let outputs = values(output.clone().inner());
         let loss = self.loss.mean(output, &target);
         let value = loss.clone().into_scalar().elem::<f64>();
-        let failed = |what, value: f64| TrainError::NonFinite {
+        let failed = |what: &str, value: f64| TrainError::NonFinite {
             epoch: epoch + 1,
-            batch: index + 1,
-            what,
+            batch: Some(index + 1),
+            what: what.into(),
             value,
             learning_rate,
-            advice: advice(training.clip),
+            advice: advice(training.clip, "data"),
         };
         if !value.is_finite() {
             return Err(failed("loss", value));
@@ -194,6 +209,9 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
     }
 }
 
+/// The shortest time that is believed, in seconds: a rate stays finite even by a clock that has not moved.
+const CLOCK_TICK: f64 = 1e-9;
+
 /// A bucket holds this many batches.
 const BUCKET_BATCHES: usize = 50;
 
@@ -216,10 +234,10 @@ fn penalty<B: TrainBackend>(network: &Network<B>, l1: f64, l2: f64) -> Option<Te
         .reduce(|sum, part| sum + part)
 }
 
-fn advice(clip: Option<ClipConfig>) -> String {
+fn advice(clip: Option<ClipConfig>, data: &str) -> String {
     let first = match clip {
         None => "set training.clip = { norm = 1.0 }",
         Some(ClipConfig::Norm(_) | ClipConfig::Value(_)) => "lower training.clip",
     };
-    format!("{first}, lower training.optimizer.learning_rate, or look for extreme values in the data")
+    format!("{first}, lower training.optimizer.learning_rate, or look for extreme values in the {data}")
 }

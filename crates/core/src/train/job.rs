@@ -43,18 +43,18 @@ pub enum TrainError {
         /// What is there.
         found: String,
     },
-    /// The loss or its gradient is no number.
-    #[error("epoch {epoch}, batch {batch}: the {what} is {value} at learning rate {learning_rate}; {advice}")]
+    /// The loss, its gradient or a metric is no number.
+    #[error("epoch {epoch}{}: the {what} is {value} at learning rate {learning_rate}; {advice}", of_batch(batch))]
     NonFinite {
         /// Counted from 1.
         epoch: usize,
-        /// Counted from 1.
-        batch: usize,
-        /// Loss or gradient.
-        what: &'static str,
+        /// Counted from 1; `None` for what was computed when the epoch was over.
+        batch: Option<usize>,
+        /// Loss or gradient, or which split's metric.
+        what: String,
         /// NaN or infinite.
         value: f64,
-        /// The rate of that step.
+        /// The rate of the last step.
         learning_rate: f64,
         /// What to change.
         advice: String,
@@ -83,6 +83,10 @@ pub enum TrainError {
         /// What the operating system says.
         source: std::io::Error,
     },
+}
+
+fn of_batch(batch: &Option<usize>) -> String {
+    batch.map(|batch| format!(", batch {batch}")).unwrap_or_default()
 }
 
 fn kept(resume: &Option<PathBuf>) -> String {
@@ -182,6 +186,8 @@ impl backend::Task for Running<'_> {
         let (config, splits) = (job.config, job.splits);
         let prepare = |dataset| Prepared::new(dataset, &job.scaler, job.target_scaler.as_ref());
         let (train, validation) = (prepare(&splits.train)?, prepare(&splits.validation)?);
+        // A test split that cannot be scaled is refused here, not when the model is there and would be lost.
+        splits.test.as_ref().map(prepare).transpose()?;
         let has_validation = !validation.is_empty();
         let training = &config.training;
         let loss = Loss::new(training.loss.as_ref(), config.data.task, &splits.train).map_err(|wrong| {
@@ -202,10 +208,10 @@ impl backend::Task for Running<'_> {
             ended: None,
         };
         let mut trainer = Trainer::<B>::new(&job, &train, &validation, loss, device);
-        let file = options.resume_dir.as_ref().map(|folder| folder.join(super::RESUME_FILE));
-        let identity = resume::identity(&job);
-        if let Some(path) = file.as_ref().filter(|path| options.resume && path.exists()) {
-            resume::read(path, &identity, &mut state, &mut trainer)?;
+        let folder = options.resume_dir.as_ref();
+        let mut saver = folder.map(|folder| resume::Saver::new(folder.join(super::RESUME_FILE), &job));
+        if let Some(saver) = saver.as_mut().filter(|_| options.resume) {
+            saver.read(&mut state, &mut trainer)?;
         }
         progress.on_start(&Start {
             epochs: training.epochs,
@@ -220,7 +226,7 @@ impl backend::Task for Running<'_> {
             let epoch = state.epoch;
             let result = trainer.epoch(epoch, &state.schedule, options.cancel.as_deref(), progress)?;
             let Some(mut report) = result else {
-                let resume = file.filter(|path| epoch > 0 && path.exists());
+                let resume = saver.map(|saver| saver.interrupted(&state)).transpose()?.flatten();
                 return Err(TrainError::Interrupted { epoch: epoch + 1, resume });
             };
             let value = |name: String| report.metrics.get(&name).copied().unwrap_or(f64::NAN);
@@ -240,8 +246,8 @@ impl backend::Task for Running<'_> {
                 (state.epoch == training.epochs).then_some(Ended::Completed)
             };
             state.history.push(report.clone());
-            if let Some(path) = &file {
-                resume::write(path, &identity, &state, &trainer)?;
+            if let Some(saver) = &mut saver {
+                saver.epoch_ended(&state, &trainer)?;
             }
             progress.on_epoch(&report);
         }
@@ -252,6 +258,7 @@ impl backend::Task for Running<'_> {
 /// The checkpoint of the kept weights, with its metrics on every split.
 fn finish(job: &Job<'_>, state: resume::State, options: &Options) -> Result<Outcome, TrainError> {
     let mut metrics = kept_metrics(&state.history, state.kept_epoch);
+    let mut notes = Vec::new();
     let mut checkpoint = Checkpoint {
         metadata: Metadata {
             format: FORMAT,
@@ -280,11 +287,18 @@ fn finish(job: &Job<'_>, state: resume::State, options: &Options) -> Result<Outc
                 TrainError::Mismatch { what, expected, found }
             }
         })?;
-        metrics.extend(named("test_", evaluated.loss, &evaluated.metrics));
+        // The model is worth more than its test: a number that no checkpoint can hold is left out, and said.
+        for (name, value) in named("test_", evaluated.loss, &evaluated.metrics) {
+            if value.is_finite() {
+                metrics.insert(name, value);
+            } else {
+                notes.push(format!("{name} is {value} and left out; look for extreme values in the test split"));
+            }
+        }
     }
     checkpoint.metadata.metrics = metrics.clone();
     let ended = state.ended.expect("training has ended");
-    Ok(Outcome { checkpoint, history: state.history, metrics, kept_epoch: state.kept_epoch, ended })
+    Ok(Outcome { checkpoint, history: state.history, metrics, notes, kept_epoch: state.kept_epoch, ended })
 }
 
 /// The workspace pins burn to this version.
@@ -299,4 +313,18 @@ pub(super) fn named(prefix: &str, loss: f64, metrics: &Metrics) -> BTreeMap<Stri
     let mut all = by_name(metrics);
     all.insert(Metric::Loss, loss);
     all.into_iter().map(|(metric, value)| (format!("{prefix}{}", metric.name()), value)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_of_burn_is_the_one_that_is_locked() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock");
+        let lock: toml::Table = std::fs::read_to_string(path).unwrap().parse().unwrap();
+        let packages = lock["package"].as_array().unwrap();
+        let burn: Vec<_> = packages.iter().filter(|package| package["name"].as_str() == Some("burn")).collect();
+        assert_eq!(burn.iter().map(|burn| burn["version"].as_str()).collect::<Vec<_>>(), [Some(BURN_VERSION)]);
+    }
 }

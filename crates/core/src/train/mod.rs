@@ -31,7 +31,8 @@ use crate::{
 pub struct Options {
     /// Where to compute.
     pub device: Device,
-    /// Where the resume state goes after every epoch, as [`RESUME_FILE`]; nowhere if `None`.
+    /// Where the resume state goes, as [`RESUME_FILE`]; nowhere if `None`. It is written after the first epoch, then when
+    /// an epoch ends two seconds or more after the last writing, and at the end: a kill costs that much at most.
     pub resume_dir: Option<PathBuf>,
     /// Go on from the state in `resume_dir`. If an earlier run left none (it ended before its first epoch did), start
     /// from the beginning: either way the result is that of an uninterrupted run.
@@ -47,8 +48,11 @@ pub struct Outcome {
     pub checkpoint: Checkpoint,
     /// Every epoch, resumed ones included.
     pub history: Vec<EpochReport>,
-    /// Of the kept weights: the training split's, `val_...` and, where there is a test split, `test_...`.
+    /// `val_...` and, where there is a test split, `test_...` are of the kept weights. The training split's (without a
+    /// prefix) are running means of the epoch that led to them, with dropout and weights that still moved.
     pub metrics: BTreeMap<String, f64>,
+    /// What a person should know, such as a metric of the test split that is no number.
+    pub notes: Vec<String>,
     /// The epoch whose weights were kept, counted from 1.
     pub kept_epoch: usize,
     /// Why training ended.

@@ -3,7 +3,12 @@
 //!
 //! Nothing random is stored: orders, masks and initial weights are keyed by seed, epoch and batch ([`crate::rng`]).
 
-use std::{borrow::Cow, collections::BTreeMap, path::Path};
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 use emberloop_checkpoint::{Container, RawTensor, Tensor, container, write_atomically};
 use safetensors::Dtype;
@@ -18,6 +23,7 @@ use super::{
 };
 use crate::{
     model::Network,
+    optim::Optimizer,
     progress::EpochReport,
     recurrence::TrainBackend,
     rng::fnv1a,
@@ -46,7 +52,58 @@ pub(super) struct State {
     pub ended: Option<Ended>,
 }
 
-/// The part of the state that is JSON.
+/// Every epoch's line is in the file, and the disk is waited for: short epochs are not written one by one.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// Writes the state of a run to its file.
+pub(super) struct Saver<B: TrainBackend> {
+    path: PathBuf,
+    identity: Value,
+    /// When the file was last written, or read.
+    last: Option<Instant>,
+    /// Weights and moments of the last finished epoch, while the file has an earlier one.
+    unwritten: Option<(Network<B>, Optimizer<B>)>,
+}
+
+impl<B: TrainBackend> Saver<B> {
+    pub(super) fn new(path: PathBuf, job: &Job<'_>) -> Self {
+        Self { path, identity: identity(job), last: None, unwritten: None }
+    }
+
+    /// Goes on from the file, if there is one.
+    pub(super) fn read(&mut self, state: &mut State, trainer: &mut Trainer<'_, B>) -> Result<(), TrainError> {
+        if self.path.exists() {
+            read(&self.path, &self.identity, state, trainer)?;
+            self.last = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Writes if it is time or training has ended. The first epoch is always written: a disk that takes nothing is
+    /// better known early.
+    pub(super) fn epoch_ended(&mut self, state: &State, trainer: &Trainer<'_, B>) -> Result<(), TrainError> {
+        let due = state.ended.is_some() || self.last.is_none_or(|last| last.elapsed() >= INTERVAL);
+        self.unwritten = Some((trainer.network.clone(), trainer.optimizer.clone()));
+        if due { self.write(state) } else { Ok(()) }
+    }
+
+    /// Writes the last finished epoch if the file has an earlier one; the file, if it has something to go on from.
+    pub(super) fn interrupted(mut self, state: &State) -> Result<Option<PathBuf>, TrainError> {
+        self.write(state)?;
+        Ok((state.epoch > 0).then_some(self.path))
+    }
+
+    fn write(&mut self, state: &State) -> Result<(), TrainError> {
+        if let Some((network, optimizer)) = self.unwritten.take() {
+            write(&self.path, &self.identity, state, &network, &optimizer)?;
+            self.last = Some(Instant::now());
+        }
+        Ok(())
+    }
+}
+
+/// The part of the state that is JSON, which has no infinity and no NaN: the numbers of an epoch are checked before they
+/// are kept ([`Trainer::epoch`]), and nothing else improves on a best value ([`crate::monitor::Better::improves`]).
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Header {
@@ -61,7 +118,7 @@ struct Header {
 }
 
 /// What must be equal for a resumed run to be the same run.
-pub(super) fn identity(job: &Job<'_>) -> Value {
+fn identity(job: &Job<'_>) -> Value {
     json!({
         "config": job.config,
         "data": { "train": job.splits.train.hash, "validation": job.splits.validation.hash },
@@ -78,11 +135,12 @@ fn fingerprint(tensors: &BTreeMap<String, Tensor>) -> String {
     format!("{:016x}", fnv1a(bits))
 }
 
-pub(super) fn write<B: TrainBackend>(
+fn write<B: TrainBackend>(
     path: &Path,
     identity: &Value,
     state: &State,
-    trainer: &Trainer<'_, B>,
+    network: &Network<B>,
+    optimizer: &Optimizer<B>,
 ) -> Result<(), TrainError> {
     let failed = |reason: String| TrainError::Resume { path: path.into(), reason };
     let header = Header {
@@ -96,7 +154,7 @@ pub(super) fn write<B: TrainBackend>(
         ended: state.ended,
     };
     let json = serde_json::to_string(&header).map_err(|error| failed(error.to_string()))?;
-    let weights = trainer.network.to_tensors();
+    let weights = network.to_tensors();
     let mut tensors = BTreeMap::new();
     for (group, group_tensors) in [("weights", &weights), ("kept", &state.kept)] {
         for (name, tensor) in group_tensors {
@@ -105,7 +163,7 @@ pub(super) fn write<B: TrainBackend>(
             tensors.insert(format!("{group}/{name}"), raw);
         }
     }
-    let moments = trainer.optimizer.to_bytes().map_err(failed)?;
+    let moments = optimizer.to_bytes().map_err(failed)?;
     let raw = RawTensor { dtype: Dtype::U8, shape: vec![moments.len()], bytes: Cow::Owned(moments) };
     tensors.insert(OPTIMIZER.into(), raw);
     let container = Container { metadata: BTreeMap::from([(STATE_KEY.into(), json)]), tensors };
@@ -116,7 +174,7 @@ pub(super) fn write<B: TrainBackend>(
     write_atomically(path, &bytes).map_err(|source| TrainError::Write { path: path.into(), source })
 }
 
-pub(super) fn read<B: TrainBackend>(
+fn read<B: TrainBackend>(
     path: &Path,
     identity: &Value,
     state: &mut State,

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::atomic::Ordering};
 
 use emberloop_checkpoint::Tensor;
-use emberloop_data::Dataset;
+use emberloop_data::{Dataset, SequenceTarget};
 
 use super::*;
 use crate::{
@@ -102,6 +102,31 @@ fn resuming_a_finished_training_gives_its_result_again() {
     let again = run(&config, &splits, &resuming(folder.path()));
     assert_eq!(again.checkpoint, first.checkpoint);
     assert_eq!(again.history, first.history);
+}
+
+/// Removes the state whenever it finds it, and counts how often that was.
+struct Removing {
+    file: PathBuf,
+    found: Vec<usize>,
+}
+
+impl Progress for Removing {
+    fn on_epoch(&mut self, epoch: &EpochReport) {
+        if std::fs::remove_file(&self.file).is_ok() {
+            self.found.push(epoch.epoch);
+        }
+    }
+}
+
+#[test]
+fn short_epochs_do_not_all_wait_for_the_disk() {
+    let (mut config, splits) = (config(Kind::Class), splits(Kind::Class));
+    config.training.epochs = 100;
+    let folder = tempfile::tempdir().unwrap();
+    let mut removing = Removing { file: folder.path().join(RESUME_FILE), found: Vec::new() };
+    train(&config, &splits, &resuming(folder.path()), &mut removing).unwrap();
+    let found = removing.found;
+    assert!(found.first() == Some(&1) && found.last() == Some(&100) && found.len() < 50, "{found:?}");
 }
 
 #[test]
@@ -267,6 +292,48 @@ fn a_loss_that_is_no_number_says_where_and_what_to_do() {
     let TrainError::NonFinite { epoch: 1, .. } = error else { panic!("{error}") };
     let text = error.to_string();
     assert!(text.starts_with("epoch 1, batch ") && text.contains("clip = { norm = 1.0 }"), "{text}");
+}
+
+fn extreme(mut dataset: Dataset) -> Dataset {
+    dataset.sequences.iter_mut().for_each(|sequence| sequence.target = SequenceTarget::Values(vec![1e30]));
+    dataset
+}
+
+#[test]
+fn a_validation_loss_that_is_no_number_is_no_epoch_to_keep() {
+    let mut splits = splits(Kind::Value);
+    splits.validation = extreme(splits.validation);
+    let folder = tempfile::tempdir().unwrap();
+    let error = train(&config(Kind::Value), &splits, &resuming(folder.path()), &mut Silent).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "epoch 1: the validation split's loss is inf at learning rate 0.001; set training.clip = { norm = 1.0 }, lower \
+         training.optimizer.learning_rate, or look for extreme values in the validation split"
+    );
+    assert!(!folder.path().join(RESUME_FILE).exists(), "there is nothing to go on from");
+}
+
+#[test]
+fn a_test_loss_that_is_no_number_leaves_the_model() {
+    let mut splits = splits(Kind::Value);
+    splits.test = Some(extreme(splits.validation.clone()));
+    let outcome = run(&config(Kind::Value), &splits, &Options::default());
+    assert_eq!(outcome.notes, ["test_loss is inf and left out; look for extreme values in the test split"]);
+    assert!(!outcome.metrics.contains_key("test_loss") && outcome.metrics.contains_key("test_rmse"));
+    outcome.checkpoint.write(tempfile::tempdir().unwrap().path().join("checkpoint.safetensors")).unwrap();
+}
+
+/// A value at a sequence's step that cannot be scaled.
+#[test]
+fn a_test_split_that_cannot_be_scaled_is_refused_before_the_first_epoch() {
+    let mut splits = splits(Kind::Value);
+    let mut test = splits.validation.clone();
+    test.sequences[0].values[0] = f32::NAN;
+    splits.test = Some(test);
+    let folder = tempfile::tempdir().unwrap();
+    let error = train(&config(Kind::Value), &splits, &resuming(folder.path()), &mut Silent).unwrap_err();
+    assert!(matches!(error, TrainError::Data(_)), "{error}");
+    assert!(!folder.path().join(RESUME_FILE).exists(), "nothing was trained");
 }
 
 #[test]
