@@ -44,7 +44,7 @@ fn of_checkpoint(checkpoint: &Checkpoint) -> Result<Value> {
         checkpoint.tensors.iter().map(|(name, tensor)| (name.clone(), json!(tensor.shape))).collect();
     Ok(json!({
         "kind": "float checkpoint",
-        "hash": checkpoint.hash()?,
+        "content_hash": checkpoint.hash()?,
         "parameters": metadata.architecture.parameters(),
         "architecture": metadata.architecture,
         "tensors": tensors,
@@ -62,7 +62,7 @@ fn of_image(file: &ImageFile, kind: &str) -> Result<Value> {
     let header = image.header();
     let input = match header.input {
         InputShape::Features { features, fraction, missing } => json!({
-            "features": features, "format": format!("Q{}.{fraction}", 15 - fraction), "missing": format!("{missing:?}"),
+            "features": features, "format": format!("Q{}.{fraction}", 15 - fraction), "missing": missing,
             "channels": channels(&image, fraction),
         }),
         InputShape::Tokens { vocabulary, dimension, fraction } => json!({
@@ -162,7 +162,7 @@ fn text(value: &Value, depth: usize) -> String {
     let indent = "  ".repeat(depth);
     let mut out = String::new();
     for (key, value) in map {
-        let label = key.replace('_', " ");
+        let label = key;
         match value {
             Value::Null => {}
             Value::Object(map) if map.is_empty() => {}
@@ -194,10 +194,7 @@ fn inline(value: &Value) -> String {
         Value::Array(items) => items.iter().map(inline).collect::<Vec<_>>().join(", "),
         Value::Object(map) => {
             let fields = map.iter().filter(|(_, value)| !value.is_null());
-            fields
-                .map(|(key, value)| format!("{} {}", key.replace('_', " "), inline(value)))
-                .collect::<Vec<_>>()
-                .join(", ")
+            fields.map(|(key, value)| format!("{key} {}", inline(value))).collect::<Vec<_>>().join(", ")
         }
         plain => plain.to_string(),
     }

@@ -14,6 +14,7 @@ mod output;
 mod quantize;
 mod run;
 mod run_folder;
+mod samples;
 mod source;
 mod train;
 mod worked_example;

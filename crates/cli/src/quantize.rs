@@ -91,10 +91,14 @@ impl Quantize {
         }
         output::print(&summary(&quantized.report))?;
         output::print(&format!(
-            "wrote {image} and {quantized}\nnext: emberloop compare {model} {image} --data TEST_DATA\n",
+            "wrote {image} and {quantized}\nnext: emberloop compare {model} {image} {data}\n",
             image = files.image.display(),
             quantized = files.quantized.display(),
             model = self.model.display(),
+            data = match &source.config {
+                Some(config) => format!("--config {}", config.display()),
+                None => "--data TEST_DATA".into(),
+            },
         ))
     }
 }
@@ -126,13 +130,22 @@ pub fn sequences(image: &emberloop_image::Image<'_>, dataset: &Dataset, most: us
 /// What quantization did, for a person.
 pub fn summary(report: &QuantizationReport) -> String {
     let mut text = format!(
-        "quantized with {} calibration sequences ({} steps): image {}, RAM {}, {} golden steps\n",
-        report.calibration_sequences,
+        "calibrated by {} steps of {} sequences: image {}, RAM {}, {} golden steps\n",
         report.calibration_steps,
+        report.calibration_sequences,
         output::bytes(report.image_bytes),
         output::bytes(report.ram_bytes),
         report.golden_steps,
     );
+    let shifted: Vec<String> = report
+        .scalers
+        .iter()
+        .filter(|scaler| scaler.raw_fraction != 0)
+        .map(|scaler| format!("{} · 2^{}", scaler.channel, scaler.raw_fraction))
+        .collect();
+    if !shifted.is_empty() {
+        text += &format!("  a board's driver hands over integers: {}\n", shifted.join(", "));
+    }
     text += "  product                    rounding error (plain rounding)\n";
     for weights in &report.weights {
         text += &format!("  {:<26} {:>8.4}        ({:.4})\n", weights.place, weights.error, weights.nearest_error);

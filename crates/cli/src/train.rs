@@ -85,6 +85,9 @@ pub fn train_into_folder(
         .inspect_err(|_| folder.abandon())
         .map_err(|error| again.explain(error))?;
     finish(&folder, &outcome).with_context(|| again.kept())?;
+    for note in &outcome.notes {
+        output::message(&format!("note: {note}"));
+    }
     let checkpoint = folder.checkpoint();
     if json {
         return output::print_json(&Report {
@@ -135,14 +138,15 @@ pub fn summary(outcome: &Outcome) -> String {
     };
     let mut text =
         format!("{} epochs ({why}); kept the weights of epoch {}\n", outcome.history.len(), outcome.kept_epoch);
-    for (split, prefix) in [("train", ""), ("validation", "val_"), ("test", "test_")] {
+    // The training split's numbers are of weights that still moved, with dropout: not to be held against the others'.
+    for (split, prefix) in [("train (while learning)", ""), ("validation", "val_"), ("test", "test_")] {
         let shown = ["loss", "accuracy", "balanced_accuracy", "macro_f1", "rmse", "mae", "r2"]
             .iter()
             .filter_map(|name| Some((name, outcome.metrics.get(&format!("{prefix}{name}"))?)))
             .map(|(name, value)| format!("{name} {value:.4}"));
         let shown: Vec<String> = shown.collect();
         if !shown.is_empty() {
-            text += &format!("  {split:<10} {}\n", shown.join("  "));
+            text += &format!("  {split:<22} {}\n", shown.join("  "));
         }
     }
     text

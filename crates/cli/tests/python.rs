@@ -1,16 +1,39 @@
 //! The files open in Python with the stock `safetensors` package: names, types, shapes and the hash are what we say.
 //!
-//! Needs a Python with `safetensors` and `numpy`: `EMBERLOOP_PYTHON`, or `python3`. Without one the test says that it was
-//! skipped; `EMBERLOOP_REQUIRE_PYTHON=1` makes that a failure.
+//! Needs a Python with `safetensors` and `numpy`: `EMBERLOOP_PYTHON`, or `python3`. Without one the tests are reported as
+//! ignored, with the reason; `EMBERLOOP_REQUIRE_PYTHON=1` makes that a failure.
 
 mod common;
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use common::models::slopes_model;
 use common::{Folder, number};
+use libtest_mimic::{Arguments, Trial};
 use serde_json::{Value, json};
+
+fn main() -> ExitCode {
+    let tests: [(&str, fn(&str)); 3] = [
+        ("a_checkpoint_opens_in_python", a_checkpoint_opens_in_python),
+        ("a_quantized_model_opens_in_python", a_quantized_model_opens_in_python),
+        ("the_script_itself_notices_damage", the_script_itself_notices_damage),
+    ];
+    let python = python();
+    let required = std::env::var("EMBERLOOP_REQUIRE_PYTHON").is_ok_and(|value| value == "1");
+    let trials = tests.map(|(name, test)| match python.clone() {
+        Ok(python) => Trial::test(name, move || {
+            test(&python);
+            Ok(())
+        }),
+        Err(reason) if required => Trial::test(name, move || Err(reason.into())),
+        Err(reason) => {
+            println!("SKIPPED: {reason}");
+            Trial::test(name, || Ok(())).with_kind(reason).with_ignored_flag(true)
+        }
+    });
+    libtest_mimic::run(&Arguments::from_args(), trials.into()).exit_code()
+}
 
 /// A Python that has what is needed, or why there is none.
 fn python() -> Result<String, String> {
@@ -26,30 +49,19 @@ fn python() -> Result<String, String> {
     }
 }
 
-/// What the Python script says of a file; `None` where there is no Python for it.
-fn check(folder: &Folder, file: &str) -> Option<Result<Value, String>> {
-    let python = match python() {
-        Ok(python) => python,
-        Err(reason) => {
-            let required = std::env::var("EMBERLOOP_REQUIRE_PYTHON").is_ok_and(|value| value == "1");
-            assert!(!required, "EMBERLOOP_REQUIRE_PYTHON is set, but {reason}");
-            println!("SKIPPED: {reason}");
-            return None;
-        }
-    };
+/// What the Python script says of a file, or how it refuses it.
+fn check(python: &str, folder: &Folder, file: &str) -> Result<Value, String> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/tools/check_safetensors.py");
     let output = Command::new(python).arg(script).arg(folder.file(file)).output().unwrap();
-    Some(match output.status.success() {
+    match output.status.success() {
         true => Ok(serde_json::from_slice(&output.stdout).unwrap()),
         false => Err(String::from_utf8(output.stderr).unwrap()),
-    })
+    }
 }
 
-#[test]
-fn a_checkpoint_opens_in_python() {
+fn a_checkpoint_opens_in_python(python: &str) {
     let folder = slopes_model();
-    let Some(checked) = check(&folder, "model/checkpoint.safetensors") else { return };
-    let checked = checked.unwrap();
+    let checked = check(python, &folder, "model/checkpoint.safetensors").unwrap();
     let shapes = [
         ("head.bias", json!([3])),
         ("head.weight", json!([3, 8])),
@@ -68,11 +80,9 @@ fn a_checkpoint_opens_in_python() {
     assert_eq!(checked["sha256"], folder.run(&["inspect", "model/checkpoint.safetensors", "--json"]).json()["hash"]);
 }
 
-#[test]
-fn a_quantized_model_opens_in_python() {
+fn a_quantized_model_opens_in_python(python: &str) {
     let folder = slopes_model();
-    let Some(checked) = check(&folder, "model/model.q.safetensors") else { return };
-    let checked = checked.unwrap();
+    let checked = check(python, &folder, "model/model.q.safetensors").unwrap();
     let tensors = checked["tensors"].as_object().unwrap();
     let weights: Vec<&String> = tensors.keys().filter(|name| tensors[*name]["dtype"] == "int8").collect();
     assert!(weights.len() >= 3, "input, recurrent and head weights: {checked}");
@@ -84,13 +94,11 @@ fn a_quantized_model_opens_in_python() {
     assert!(keys.contains(&json!("emberloop.quantized")) && keys.contains(&json!("emberloop.sha256")), "{keys:?}");
 }
 
-#[test]
-fn the_script_itself_notices_damage() {
+fn the_script_itself_notices_damage(python: &str) {
     let folder = slopes_model();
     let mut bytes = folder.read("model/model.q.safetensors");
     let last = bytes.len() - 1;
     bytes[last] ^= 1;
     folder.write("damaged.safetensors", bytes);
-    let Some(checked) = check(&folder, "damaged.safetensors") else { return };
-    assert!(checked.unwrap_err().contains("SHA-256 differs"));
+    assert!(check(python, &folder, "damaged.safetensors").unwrap_err().contains("SHA-256 differs"));
 }
