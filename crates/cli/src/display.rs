@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -17,6 +17,7 @@ pub struct Display {
     bar: ProgressBar,
     title: String,
     log: File,
+    path: PathBuf,
     best: Option<usize>,
     last_line: Option<Instant>,
 }
@@ -27,6 +28,7 @@ const LINE_INTERVAL: Duration = Duration::from_secs(1);
 impl Display {
     /// Opens `log`, going on with it if the training does.
     pub fn new(title: impl Into<String>, log: &Path, resume: bool) -> Result<Self> {
+        let path = log.to_path_buf();
         let log = File::options()
             .create(true)
             .write(true)
@@ -40,12 +42,22 @@ impl Display {
                 .expect("the template is a constant")
                 .progress_chars("=> "),
         );
-        Ok(Self { bar, title: title.into(), log, best: None, last_line: None })
+        Ok(Self { bar, title: title.into(), log, path, best: None, last_line: None })
     }
 
     /// Removes the bar and hands the last word back.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
+    }
+
+    /// Cuts off the epochs that were logged but not kept: they come again. Also a line that a kill cut short.
+    fn forget_after(&self, finished: usize) -> std::io::Result<()> {
+        let log = std::fs::read(&self.path)?;
+        let kept = log.split_inclusive(|&byte| byte == b'\n').take_while(|line| {
+            let epoch = serde_json::from_slice::<EpochReport>(line).map(|report| report.epoch);
+            line.ends_with(b"\n") && epoch.is_ok_and(|epoch| epoch <= finished)
+        });
+        self.log.set_len(kept.map(|line| line.len() as u64).sum())
     }
 
     fn say(&self, line: &str) {
@@ -59,6 +71,9 @@ impl Display {
 
 impl Progress for Display {
     fn on_start(&mut self, start: &Start) {
+        if let Err(error) = self.forget_after(start.finished) {
+            self.say(&format!("warning: {}: {error}", self.path.display()));
+        }
         self.bar.set_length(start.epochs as u64);
         self.bar.set_position(start.finished as u64);
         self.bar.reset_eta();

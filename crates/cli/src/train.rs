@@ -1,6 +1,7 @@
 //! `emberloop train`: data → scaler → model → checkpoint.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -36,6 +37,16 @@ pub struct How {
     /// Go on with an interrupted run; the result is that of an uninterrupted one, bit for bit.
     #[arg(long)]
     pub resume: bool,
+    /// How far the state that --resume goes on from may lag behind, in seconds; 0 writes it after every epoch.
+    #[arg(long, default_value_t = 2.0, value_name = "SECONDS", value_parser = seconds)]
+    pub save_every: f64,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if (0.0..1e9).contains(&seconds) => Ok(seconds),
+        _ => Err("expected seconds, from 0".into()),
+    }
 }
 
 /// What `--json` prints.
@@ -77,6 +88,7 @@ pub fn train_into_folder(
     let options = Options {
         device: how.device,
         resume_dir: Some(folder.path().to_path_buf()),
+        save_interval: Duration::from_secs_f64(how.save_every),
         resume: how.resume,
         cancel: Some(interrupt::flag()?),
     };

@@ -71,19 +71,50 @@ enum When {
 fn has_come(when: When, started: Instant, run: &Path) -> bool {
     match when {
         When::After(time) => started.elapsed() >= time,
-        When::Epochs(epochs) => {
-            std::fs::read_to_string(run.join("log.jsonl")).is_ok_and(|log| log.lines().count() >= epochs)
-        }
+        When::Epochs(epochs) => logged(run) >= epochs,
         When::Writing => std::fs::read_dir(run)
             .is_ok_and(|entries| entries.flatten().any(|entry| entry.file_name().to_string_lossy().ends_with(".tmp"))),
         When::Written => run.join("checkpoint.safetensors").exists(),
     }
 }
 
+/// Whole lines in the log.
+fn logged(run: &Path) -> usize {
+    std::fs::read(run.join("log.jsonl")).map_or(0, |log| log.iter().filter(|&&byte| byte == b'\n').count())
+}
+
+/// So many epochs are in the state of a run that was killed.
+fn kept(folder: &Folder, run: &str, save: Save) -> usize {
+    let logged = logged(&folder.file(run));
+    if save == Save::Each { logged } else { logged.min(1) }
+}
+
+/// A training that began anew would end with the same file as well: see that it did go on after `finished` epochs. One
+/// that was killed early may not have said so yet.
+fn assert_went_on(stderr: &str, finished: usize, killed: bool) {
+    let said = stderr.lines().find(|line| line.contains(" parameters, "));
+    let Some(said) = said else {
+        assert!(killed, "it never said what it does: {stderr}");
+        return;
+    };
+    let after = said.split_once("going on after epoch ").map_or(0, |(_, epoch)| epoch.trim().parse().unwrap());
+    assert!(after >= finished, "{finished} epochs were kept, but: {said}");
+}
+
+/// How often the state is written.
+#[derive(Clone, Copy, PartialEq)]
+enum Save {
+    /// After each epoch.
+    Each,
+    /// As by default: after the first, and then not for as long as these trainings take.
+    Seldom,
+}
+
 /// Starts or goes on with the training in `run`.
-fn start(folder: &Folder, run: &str) -> Child {
+fn start(folder: &Folder, run: &str, save: Save) -> Child {
     let resume = if folder.exists(run) { &["--resume"][..] } else { &[] };
-    let mut command = folder.command(&[&["train", "train.toml", "--out", run][..], resume].concat());
+    let save = if save == Save::Each { &["--save-every", "0"][..] } else { &[] };
+    let mut command = folder.command(&[&["train", "train.toml", "--out", run][..], resume, save].concat());
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
@@ -91,25 +122,30 @@ fn start(folder: &Folder, run: &str) -> Child {
 fn wait(child: &mut Child, when: When, run: &Path) {
     let started = Instant::now();
     while !has_come(when, started, run) && child.try_wait().unwrap().is_none() {
-        sleep(Duration::from_micros(50));
+        // A temporary file is not there for long.
+        if !matches!(when, When::Writing) {
+            sleep(Duration::from_micros(50));
+        }
     }
 }
 
 /// Kills the run at each of the moments; says how many times it was still alive.
-fn kill_at(folder: &Folder, run: &str, moments: impl IntoIterator<Item = When>) -> usize {
+fn kill_at(folder: &Folder, run: &str, save: Save, moments: impl IntoIterator<Item = When>) -> usize {
     let mut kills = 0;
     for when in moments {
-        let mut child = start(folder, run);
+        let finished = kept(folder, run, save);
+        let mut child = start(folder, run, save);
         wait(&mut child, when, &folder.file(run));
         child.kill().unwrap();
         let output = child.wait_with_output().unwrap();
-        match output.status.signal() {
-            Some(9) => kills += 1,
-            _ => {
-                assert!(output.status.success(), "{when:?}: {}", String::from_utf8_lossy(&output.stderr));
-                break;
-            }
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let killed = output.status.signal() == Some(9);
+        assert!(killed || output.status.success(), "{when:?}: {stderr}");
+        assert_went_on(&stderr, finished, killed);
+        if !killed {
+            break;
         }
+        kills += 1;
     }
     kills
 }
@@ -117,7 +153,10 @@ fn kill_at(folder: &Folder, run: &str, moments: impl IntoIterator<Item = When>) 
 /// Goes on to the end, if it was not there, and compares.
 fn assert_same_as_whole(folder: &Folder, run: &str) {
     if !folder.exists(&format!("{run}/checkpoint.safetensors")) || folder.exists(&format!("{run}/resume.safetensors")) {
-        Ran::new(start(folder, run).wait_with_output().unwrap()).succeeds();
+        let finished = kept(folder, run, Save::Seldom);
+        let ran = Ran::new(start(folder, run, Save::Seldom).wait_with_output().unwrap());
+        assert_went_on(&ran.stderr, finished, false);
+        ran.succeeds();
     }
     let model = folder.read("whole/checkpoint.safetensors");
     assert!(folder.read(format!("{run}/checkpoint.safetensors")) == model, "{run}: the model differs");
@@ -151,16 +190,16 @@ fn the_test_has_something_to_lose() {
 #[test]
 fn killed_between_epochs_again_and_again() {
     let folder = folder();
-    let kills = kill_at(&folder, "run", [1, 2, 3, 5, 8, 13].map(When::Epochs));
-    assert!(kills >= 4, "{kills} kills came in time");
+    let kills = kill_at(&folder, "run", Save::Each, [1, 2, 3, 5, 8, 13].map(When::Epochs));
+    assert!(kills >= 2, "{kills} kills came in time");
     assert_same_as_whole(&folder, "run");
 }
 
 #[test]
 fn killed_while_it_writes() {
     let folder = folder();
-    let kills = kill_at(&folder, "run", [When::Writing; 6]);
-    assert!(kills >= 4, "{kills} kills came in time");
+    let kills = kill_at(&folder, "run", Save::Each, [When::Writing; 6]);
+    assert!(kills >= 2, "{kills} kills came in time");
     assert_same_as_whole(&folder, "run");
 }
 
@@ -168,8 +207,8 @@ fn killed_while_it_writes() {
 fn killed_before_it_has_begun() {
     let folder = folder();
     let early = (0..8).map(|step| When::After(Duration::from_millis(2 * step)));
-    let kills = kill_at(&folder, "run", early);
-    assert!(kills >= 3, "{kills} kills came in time");
+    let kills = kill_at(&folder, "run", Save::Each, early);
+    assert!(kills >= 2, "{kills} kills came in time");
     assert_same_as_whole(&folder, "run");
 }
 
@@ -177,7 +216,7 @@ fn killed_before_it_has_begun() {
 fn killed_when_the_model_is_there_and_the_state_still_is() {
     let folder = folder();
     for run in ["run", "run-2", "run-3"] {
-        kill_at(&folder, run, [When::Written]);
+        kill_at(&folder, run, Save::Each, [When::Written]);
         assert_same_as_whole(&folder, run);
     }
 }
@@ -187,12 +226,12 @@ fn killed_at_any_moment() {
     let (folder, whole) = folder_and_time();
     let mut random = Random::new(7);
     let mut kills = 0;
-    for run in ["a", "b", "c"] {
+    for (run, save) in [("a", Save::Each), ("b", Save::Seldom), ("c", Save::Seldom)] {
         let moments: Vec<When> = (0..4).map(|_| When::After(whole.mul_f64(0.6 * random.unit()))).collect();
-        kills += kill_at(&folder, run, moments);
+        kills += kill_at(&folder, run, save, moments);
         assert_same_as_whole(&folder, run);
     }
-    assert!(kills >= 3, "{kills} kills came in time");
+    assert!(kills >= 2, "{kills} kills came in time");
 }
 
 /// Interrupts the training in `run` as Ctrl-C does, once it has finished `epochs`; returns what it said last.
@@ -214,22 +253,26 @@ fn follow(folder: &Folder, said: &str) -> Ran {
 #[test]
 fn interrupted_by_ctrl_c_it_says_how_to_go_on() {
     let folder = folder();
-    let said = interrupt(&folder, start(&folder, "run"), "run", 3);
+    let said = interrupt(&folder, start(&folder, "run", Save::Seldom), "run", 3);
     assert_says(
         &said,
         &["training interrupted in epoch ", "every finished epoch is kept, go on with: emberloop train"],
     );
     assert_says(&said, &["train.toml --resume --out run"]);
     assert!(!folder.exists("run/checkpoint.safetensors"), "the model is not made yet");
-    let said = interrupt(&folder, start(&folder, "run"), "run", 6);
-    follow(&folder, &said).succeeds();
+    let said = interrupt(&folder, start(&folder, "run", Save::Seldom), "run", 6);
+    let finished = logged(&folder.file("run"));
+    let ran = follow(&folder, &said);
+    assert_went_on(&ran.stderr, finished, false);
+    ran.succeeds();
+    assert!(finished >= 6);
     assert_same_as_whole(&folder, "run");
 }
 
 #[test]
 fn interrupted_in_the_first_epoch_it_leaves_nothing() {
     let folder = Folder::new();
-    folder.write("train.csv", long_csv(&slopes(900, 1)));
+    folder.write("train.csv", long_csv(&slopes(2000, 1)));
     folder.write("train.toml", EVENTFUL.replace("batch = 8", "batch = 1").replace("epochs = 40", "epochs = 3"));
     let before = folder.snapshot();
     let command = &mut folder.command(&["train", "train.toml", "--out", "new/run"]);
@@ -262,7 +305,7 @@ fn a_fine_tune_goes_on_too() {
 #[test]
 fn another_configuration_or_other_data_do_not_go_on() {
     let folder = folder();
-    assert_eq!(kill_at(&folder, "run", [When::Epochs(3)]), 1);
+    assert_eq!(kill_at(&folder, "run", Save::Each, [When::Epochs(3)]), 1);
     let resume = ["train", "train.toml", "--resume", "--out", "run"];
 
     folder.write("train.toml", EVENTFUL.replace("batch = 8", "batch = 16"));

@@ -209,7 +209,8 @@ impl backend::Task for Running<'_> {
         };
         let mut trainer = Trainer::<B>::new(&job, &train, &validation, loss, device);
         let folder = options.resume_dir.as_ref();
-        let mut saver = folder.map(|folder| resume::Saver::new(folder.join(super::RESUME_FILE), &job));
+        let mut saver =
+            folder.map(|folder| resume::Saver::new(folder.join(super::RESUME_FILE), options.save_interval, &job));
         if let Some(saver) = saver.as_mut().filter(|_| options.resume) {
             saver.read(&mut state, &mut trainer)?;
         }

@@ -13,6 +13,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::{Arc, atomic::AtomicBool},
+    time::Duration,
 };
 
 use emberloop_checkpoint::Checkpoint;
@@ -27,18 +28,33 @@ use crate::{
 };
 
 /// How to run, as opposed to what.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Where to compute.
     pub device: Device,
     /// Where the resume state goes, as [`RESUME_FILE`]; nowhere if `None`. It is written after the first epoch, then when
-    /// an epoch ends two seconds or more after the last writing, and at the end: a kill costs that much at most.
+    /// an epoch ends so long after the last writing as `save_interval` says, and at the end.
     pub resume_dir: Option<PathBuf>,
+    /// What a kill costs at most, beside the epoch that it stops; by default two seconds. To wait for the disk after every
+    /// short epoch would cost more.
+    pub save_interval: Duration,
     /// Go on from the state in `resume_dir`. If an earlier run left none (it ended before its first epoch did), start
     /// from the beginning: either way the result is that of an uninterrupted run.
     pub resume: bool,
     /// Set to stop before the next batch, with the last finished epoch on disk.
     pub cancel: Option<Arc<AtomicBool>>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            device: Device::default(),
+            resume_dir: None,
+            save_interval: Duration::from_secs(2),
+            resume: false,
+            cancel: None,
+        }
+    }
 }
 
 /// What training yields.

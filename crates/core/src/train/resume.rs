@@ -52,12 +52,11 @@ pub(super) struct State {
     pub ended: Option<Ended>,
 }
 
-/// Every epoch's line is in the file, and the disk is waited for: short epochs are not written one by one.
-const INTERVAL: Duration = Duration::from_secs(2);
-
 /// Writes the state of a run to its file.
 pub(super) struct Saver<B: TrainBackend> {
     path: PathBuf,
+    /// `Options::save_interval`
+    interval: Duration,
     identity: Value,
     /// When the file was last written, or read.
     last: Option<Instant>,
@@ -66,8 +65,8 @@ pub(super) struct Saver<B: TrainBackend> {
 }
 
 impl<B: TrainBackend> Saver<B> {
-    pub(super) fn new(path: PathBuf, job: &Job<'_>) -> Self {
-        Self { path, identity: identity(job), last: None, unwritten: None }
+    pub(super) fn new(path: PathBuf, interval: Duration, job: &Job<'_>) -> Self {
+        Self { path, interval, identity: identity(job), last: None, unwritten: None }
     }
 
     /// Goes on from the file, if there is one.
@@ -82,7 +81,7 @@ impl<B: TrainBackend> Saver<B> {
     /// Writes if it is time or training has ended. The first epoch is always written: a disk that takes nothing is
     /// better known early.
     pub(super) fn epoch_ended(&mut self, state: &State, trainer: &Trainer<'_, B>) -> Result<(), TrainError> {
-        let due = state.ended.is_some() || self.last.is_none_or(|last| last.elapsed() >= INTERVAL);
+        let due = state.ended.is_some() || self.last.is_none_or(|last| last.elapsed() >= self.interval);
         self.unwritten = Some((trainer.network.clone(), trainer.optimizer.clone()));
         if due { self.write(state) } else { Ok(()) }
     }
