@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use emberloop_core::RESUME_FILE;
 
+use crate::output;
+
 /// The copy of the configuration.
 pub const CONFIG_FILE: &str = "train.toml";
 /// One line of JSON per epoch.
@@ -44,7 +46,14 @@ impl RunFolder {
                 fs::create_dir_all(parent).with_context(cannot)?;
             }
             match fs::create_dir(&path) {
-                Ok(()) => return Ok(Self { path, made }),
+                Ok(()) => {
+                    let first = default_path(config);
+                    if path != first {
+                        let first = first.display();
+                        output::message(&format!("note: {first} is there already; this run goes to {}", path.display()));
+                    }
+                    return Ok(Self { path, made });
+                }
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error).with_context(cannot),
             }

@@ -127,11 +127,16 @@ pub fn load_config(path: &Path) -> Result<(Config, Splits)> {
 }
 
 fn take(splits: Splits, split: SplitName, config: &Path) -> Result<Dataset> {
-    match split {
-        SplitName::Train => Ok(splits.train),
-        SplitName::Validation => Ok(splits.validation),
+    let dataset = match split {
+        SplitName::Train => splits.train,
+        SplitName::Validation => splits.validation,
         SplitName::Test => splits
             .test
-            .with_context(|| format!("{}: has no test split (data.test or data.test_fraction)", config.display())),
+            .with_context(|| format!("{}: has no test split (data.test or data.test_fraction)", config.display()))?,
+    };
+    if dataset.sequences.is_empty() {
+        let split = format!("{split:?}").to_lowercase();
+        bail!("{}: the {split} split is empty: there are too few sequences to divide", config.display());
     }
+    Ok(dataset)
 }

@@ -47,6 +47,7 @@ pub fn load(config: &DataConfig, base: &Path, seed: u64) -> Result<Splits, DataE
     let schema = resolve::schema(&source, &train, config.labels.as_deref());
     let resolver = Resolver::new(&source, &schema);
     let train = resolver.dataset(train)?;
+    check_classes(&train)?;
     let validation = match &config.validation {
         None => resolver.dataset(validation)?,
         Some(file) => read_whole(config, &base.join(file), &schema, true, &mut notes)?,
@@ -140,9 +141,32 @@ fn table_notes(table: &Table, config: &DataConfig) -> Vec<String> {
     notes
 }
 
+/// Names in one note; the others are counted.
+const NAMES_SHOWN: usize = 10;
+
+/// Labels that are numbers with fractions, and more of them than this, are a quantity and no classes.
+const FRACTIONAL_LABELS_MAX: usize = 20;
+
+/// Refuses a quantity taken for names.
+fn check_classes(train: &Dataset) -> Result<(), DataError> {
+    let Targets::Classes { labels } = &train.targets else { return Ok(()) };
+    let fractional = |label: &String| label.parse::<f64>().is_ok_and(|value| value.fract() != 0.0);
+    let numeric = labels.iter().all(|label| label.parse::<f64>().is_ok());
+    if numeric && labels.len() > FRACTIONAL_LABELS_MAX && labels.iter().any(fractional) {
+        let found =
+            format!("{} different numbers; for a quantity set task = \"regression\" under [data]", labels.len());
+        let (what, expected) = ("labels".into(), "the names of classes".into());
+        return Err(DataError::TooLittle { path: train.path.clone(), what, expected, found });
+    }
+    Ok(())
+}
+
 /// Says which class lacks where.
 fn add_class_notes(train: &Dataset, validation: Option<&Dataset>, test: Option<&Dataset>, notes: &mut Vec<String>) {
     let Targets::Classes { labels } = &train.targets else { return };
+    if let [only] = labels.as_slice() {
+        notes.push(format!("{}: {only:?} is the only class: there is nothing to tell apart", train.path.display()));
+    }
     let sides = [("training", Some(train)), ("validation", validation), ("test", test)];
     for (side, dataset) in sides {
         let Some(dataset) = dataset.filter(|dataset| !dataset.sequences.is_empty()) else { continue };
@@ -150,15 +174,23 @@ fn add_class_notes(train: &Dataset, validation: Option<&Dataset>, test: Option<&
         let lacking: Vec<String> =
             labels.iter().zip(counts).filter(|(_, count)| *count == 0).map(|(label, _)| format!("{label:?}")).collect();
         if !lacking.is_empty() {
+            let more = match lacking.len().saturating_sub(NAMES_SHOWN) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let shown = &lacking[..lacking.len().min(NAMES_SHOWN)];
             notes.push(format!(
-                "{}: the {side} split has nothing of class {}",
+                "{}: the {side} split has nothing of class {}{more}",
                 dataset.path.display(),
-                lacking.join(", ")
+                shown.join(", ")
             ));
         }
     }
     if validation.is_some_and(|validation| validation.sequences.is_empty()) {
         notes.push(format!("{}: the validation split is empty", train.path.display()));
+    }
+    if test.is_some_and(|test| test.sequences.is_empty()) {
+        notes.push(format!("{}: the test split is empty", train.path.display()));
     }
 }
 

@@ -57,7 +57,7 @@ fn a_column_that_is_not_there() {
 #[test]
 fn a_column_that_is_there_twice() {
     let error = csv("s,i,a,i,label\n1,1,1,1,x\n");
-    assert_eq!(error, "t.csv: header: expected one column \"i\", found 2 of that name");
+    assert_eq!(error, "t.csv: line 1: expected a name of its own for each column, found \"i\" twice");
 }
 
 #[test]
@@ -307,4 +307,29 @@ fn an_unknown_key_is_refused() {
     assert!(error.to_string().contains("unknown field `sequense`"), "{error}");
     let error = toml::from_str::<emberloop_data::ScalerConfig>("kin = 'standard'").unwrap_err();
     assert!(error.to_string().contains("unknown field `kin`"), "{error}");
+}
+
+#[test]
+fn columns_that_a_user_did_not_mean() {
+    assert_eq!(
+        csv("s,i,a,a,label\n1,1,1,1,x\n"),
+        "t.csv: line 1: expected a name of its own for each column, found \"a\" twice"
+    );
+    assert_eq!(
+        csv("s;i;a;label\n1;1;1;x\n"),
+        "t.csv: line 1: expected columns separated by commas, found semicolons: s;i;a;label"
+    );
+}
+
+#[test]
+fn labels_that_are_no_classes() {
+    let rows = |label: &dyn Fn(usize) -> String| -> String {
+        let rows = (0..60).map(|row| format!("{row},0,1.5,{}\n", label(row)));
+        std::iter::once("s,i,a,label\n".to_owned()).chain(rows).collect()
+    };
+    assert_eq!(
+        csv(&rows(&|row| format!("{}.5", row))),
+        "t.csv: labels: expected the names of classes, found 60 different numbers; for a quantity set task = \
+         \"regression\" under [data]"
+    );
 }

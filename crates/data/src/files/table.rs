@@ -101,6 +101,15 @@ impl<'a> Reader<'a> {
         if reader.header.is_empty() {
             return Err(reader.wrong("line 1", "a header that names the columns", "an empty file"));
         }
+        if let [only] = reader.header.as_slice()
+            && only.contains(';')
+        {
+            return Err(reader.wrong("line 1", "columns separated by commas", &format!("semicolons: {only}")));
+        }
+        let twice = reader.header.iter().enumerate().find(|(at, name)| reader.header[..*at].contains(name));
+        if let Some((_, name)) = twice {
+            return Err(reader.wrong("line 1", "a name of its own for each column", &format!("{name:?} twice")));
+        }
         Ok(reader)
     }
 
