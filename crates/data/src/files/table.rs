@@ -152,13 +152,9 @@ impl<'a> Reader<'a> {
 
     /// The place of a named column.
     fn column(&self, name: &str) -> Result<usize, DataError> {
-        let mut places = (0..self.header.len()).filter(|&column| self.header[column] == name);
-        match (places.next(), places.count()) {
-            (Some(column), 0) => Ok(column),
-            (Some(_), more) => {
-                Err(self.wrong("header", &format!("one column {name:?}"), &format!("{} of that name", more + 1)))
-            }
-            (None, _) => Err(DataError::NotThere {
+        match self.header.iter().position(|column| column == name) {
+            Some(column) => Ok(column),
+            None => Err(DataError::NotThere {
                 path: self.path.to_owned(),
                 what: "column",
                 name: name.into(),
