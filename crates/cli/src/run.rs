@@ -47,7 +47,7 @@ impl Run {
             if stdin.read_line(&mut line).with_context(|| format!("stdin, line {number}: cannot read"))? == 0 {
                 break;
             }
-            let text = line.trim();
+            let text = reader.trim(&line);
             if text.is_empty() {
                 network.reset();
                 step = 0;

@@ -67,11 +67,20 @@ impl SampleReader {
         self.unknown
     }
 
+    /// A line without its end and, unless it may be a token, without the blanks around it: a blank is a token like any
+    /// other.
+    pub fn trim<'l>(&self, line: &'l str) -> &'l str {
+        match self.kind {
+            Kind::Numbers { .. } => line.trim(),
+            Kind::Token { .. } => line.trim_end_matches(['\r', '\n']),
+        }
+    }
+
     /// The sample of a line; `None` for a header.
     pub fn sample(&mut self, text: &str, line: usize) -> Result<Option<Sample>> {
         let record = csv::ReaderBuilder::new()
             .has_headers(false)
-            .trim(csv::Trim::All)
+            .trim(if matches!(self.kind, Kind::Token { .. }) { csv::Trim::None } else { csv::Trim::All })
             .from_reader(text.as_bytes())
             .into_records()
             .next()

@@ -178,13 +178,22 @@ fn tokens_of_a_column() {
     let truths: Vec<&str> = words.iter().map(|word| word.2.as_str()).collect();
     assert_eq!(confusion(&["even", "odd"], &truths, &outputs), fixed["confusion"]);
 
+    // The file itself, piped as it is, with its own column of words.
+    let ran = folder.pipe(&["run", IMAGE, "--sequence", "word", "--json"], &later);
+    assert_says(&ran.stderr, &["note: columns that the model does not use: kind\n", "training never showed: 1\n"]);
+    let lines: Vec<Value> = ran.succeeds().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut ends = words.iter().scan(0, |end, word| {
+        *end += word.1.len();
+        Some(*end)
+    });
+    assert!(outputs.iter().all(|output| lines[ends.next().unwrap() - 1] == *output));
     // Without its checkpoint the image knows tokens by number alone.
     folder.write("alone/model.ember", folder.read(IMAGE));
     let alone = ["run", "alone/model.ember"];
     let said = folder.pipe(&alone, "a\n").fails();
     assert_says(&said, &["stdin, line 1: expected a token's number, found \"a\""]);
     assert_says(&folder.pipe(&alone, "7\n").fails(), &["stdin, line 1: token 7 is not between 0 and 5"]);
-    assert_eq!(folder.pipe(&alone, "1\n0\n").succeeds(), folder.pipe(&["run", IMAGE], "a\nzz\n").succeeds());
+    assert_eq!(folder.pipe(&alone, "2\n0\n").succeeds(), folder.pipe(&["run", IMAGE], "a\nzz\n").succeeds());
     let said = folder.refuses(&["evaluate", "alone/model.ember", "--data", "later.csv", "--config", "train.toml"]);
     assert_says(&said, &["alone/model.ember", "an image knows tokens by number alone; keep the checkpoint"]);
 }

@@ -14,7 +14,8 @@ use libtest_mimic::{Arguments, Trial};
 use serde_json::{Value, json};
 
 fn main() -> ExitCode {
-    let tests: [(&str, fn(&str)); 3] = [
+    type Test = (&'static str, fn(&str));
+    let tests: [Test; 3] = [
         ("a_checkpoint_opens_in_python", a_checkpoint_opens_in_python),
         ("a_quantized_model_opens_in_python", a_quantized_model_opens_in_python),
         ("the_script_itself_notices_damage", the_script_itself_notices_damage),

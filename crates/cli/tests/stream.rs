@@ -31,6 +31,26 @@ fn an_empty_line_starts_anew() {
 }
 
 #[test]
+fn a_column_of_sequences_starts_anew() {
+    let folder = slopes_model();
+    let arguments = ["run", "model/model.ember", "--json", "--sequence", "id"];
+    let ran = folder.pipe(&arguments, "id,level,noise\na,20,0\na,21,0.5\nb,20,0\nb,21,0.5\n");
+    assert_eq!(ran.stderr, "");
+    let both = answers(&folder, "20,0\n21,0.5\n\n20,0\n21,0.5\n");
+    let lines: Vec<Value> = ran.succeeds().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines, both);
+    // A whole data file: without --sequence its columns are named, so that nobody takes it for one sequence unawares.
+    let ran = folder.pipe(&RUN, "id,level,noise,label\na,20,0,rise\n");
+    assert_says(&ran.stderr, &["note: columns that the model does not use: id, label; ", "by --sequence\n"]);
+    for (input, says) in [
+        ("20,0\n", "stdin, line 1: expected a header that names the column \"id\" of --sequence"),
+        ("level,noise\n20,0\n", "stdin, line 1: the header lacks \"id\"; it has level, noise"),
+    ] {
+        assert_says(&folder.pipe(&arguments, input).fails(), &[says]);
+    }
+}
+
+#[test]
 fn text_says_what_json_says() {
     let folder = slopes_model();
     let input = "20,0\n21,0.5\n22,-0.5\n";
@@ -67,7 +87,8 @@ fn lines_that_are_no_samples() {
         ("20,0,1\n", "stdin, line 1: expected 2 numbers, found 3"),
         ("20,many\n", "stdin, line 1, noise: expected a number, found \"many\""),
         ("20,inf\n", "stdin, line 1, noise: expected a finite number, found \"inf\""),
-        ("level,nose\n20,0\n", "stdin, line 1: the header lacks the model's channel \"noise\""),
+        ("level,nose\n20,0\n", "stdin, line 1: the header lacks \"noise\"; it has level, nose"),
+        ("level,noise,level\n20,0,1\n", "stdin, line 1: the header names \"level\" twice"),
         ("NaN,0\n", "stdin, line 1, level: expected a number, found none, which this model's policy is to refuse"),
         (",0\n", "stdin, line 1, level: expected a number, found none"),
     ] {
@@ -90,7 +111,7 @@ fn numbers_beyond_the_range_are_clipped_and_counted() {
     let folder = slopes_model();
     let ran = folder.pipe(&RUN, "20,0\n1e9,0\n20,-1e30\n");
     assert_eq!((ran.code, ran.stdout.lines().count()), (Some(0), 3), "{ran:?}");
-    assert_eq!(ran.stderr, "note: 2 numbers were beyond the scaler's range and clipped\n");
+    assert_eq!(ran.stderr, "note: numbers beyond the scaler's range, clipped to it: 2\n");
 }
 
 #[test]
@@ -173,7 +194,7 @@ fn a_missing_number_holds_the_last_one() {
     assert_eq!(logits("25,0\n\nNaN,0.25\n")[1], logits("NaN,0.25\n")[0]);
     assert_ne!(logits("25,0\n\n25,0.25\n")[1], logits("NaN,0.25\n")[0]);
     let ran = folder.pipe(&RUN, "NaN,0\nNA,\n");
-    assert_eq!(ran.stderr, "note: 3 numbers were missing and filled in by the model's policy\n");
+    assert_eq!(ran.stderr, "note: missing numbers, filled in by the model's policy: 3\n");
 }
 
 #[test]
