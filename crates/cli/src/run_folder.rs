@@ -50,7 +50,10 @@ impl RunFolder {
                     let first = default_path(config);
                     if path != first {
                         let first = first.display();
-                        output::message(&format!("note: {first} is there already; this run goes to {}", path.display()));
+                        output::message(&format!(
+                            "note: {first} is there already; this run goes to {}",
+                            path.display()
+                        ));
                     }
                     return Ok(Self { path, made });
                 }
