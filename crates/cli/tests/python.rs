@@ -78,7 +78,7 @@ fn a_checkpoint_opens_in_python(python: &str) {
     }
     assert_eq!(checked["metadata_keys"], json!(["emberloop", "emberloop.sha256"]));
     // The hash that the script computed by itself is the one that names the model.
-    assert_eq!(checked["sha256"], folder.run(&["inspect", "model/checkpoint.safetensors", "--json"]).json()["hash"]);
+    assert_eq!(checked["sha256"], folder.run(&["inspect", "model/checkpoint.safetensors", "--json"]).json()["checkpoint"]);
 }
 
 fn a_quantized_model_opens_in_python(python: &str) {
