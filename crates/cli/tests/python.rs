@@ -77,8 +77,10 @@ fn a_checkpoint_opens_in_python(python: &str) {
         assert_eq!((&tensors[name]["dtype"], &tensors[name]["shape"]), (&json!("float32"), &shape), "{name}");
     }
     assert_eq!(checked["metadata_keys"], json!(["emberloop", "emberloop.sha256"]));
-    // The hash that the script computed by itself is the one that names the model.
-    assert_eq!(checked["sha256"], folder.run(&["inspect", "model/checkpoint.safetensors", "--json"]).json()["checkpoint"]);
+    // The hash that the script computed by itself is the one that names the model, also in the image made of it.
+    let inspect = |file: &str| folder.run(&["inspect", file, "--json"]).json();
+    assert_eq!(checked["sha256"], inspect("model/checkpoint.safetensors")["content_hash"]);
+    assert_eq!(checked["sha256"], inspect("model/model.ember")["checkpoint"]);
 }
 
 fn a_quantized_model_opens_in_python(python: &str) {
