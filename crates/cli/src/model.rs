@@ -75,7 +75,7 @@ pub fn read_checkpoint(path: &Path) -> Result<Checkpoint> {
     match Model::read(path)? {
         Model::Float(checkpoint) => Ok(*checkpoint),
         Model::Image(_) | Model::Quantized(_) => {
-            bail!("{}: expected a float checkpoint (.safetensors), found a quantized model", path.display())
+            bail!("{}: expected a float checkpoint (.safetensors), found a device image", path.display())
         }
     }
 }

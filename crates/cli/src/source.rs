@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 use emberloop_core::Config;
-use emberloop_data::{DataConfig, Dataset, Schema, Splits, TargetPer, Targets};
+use emberloop_data::{DataConfig, DataError, Dataset, Schema, Splits, TargetPer, Targets};
 
 use crate::model::{self, Model};
 use crate::output;
@@ -119,7 +119,12 @@ fn targets(schema: &Schema) -> String {
 /// Reads a configuration and its data, and repeats on stderr what the loader has to say.
 pub fn load_config(path: &Path) -> Result<(Config, Splits)> {
     let config = Config::load(path)?;
-    let splits = emberloop_data::load(&config.data, config.folder(), config.training.seed)?;
+    let splits = emberloop_data::load(&config.data, config.folder(), config.training.seed);
+    // Of a wrong key the loader knows the table, but not the file.
+    let splits = splits.map_err(|error| match error {
+        DataError::Config { .. } => anyhow!("{}: {error}", path.display()),
+        error => error.into(),
+    })?;
     for note in &splits.notes {
         output::message(&format!("note: {note}"));
     }

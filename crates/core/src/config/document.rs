@@ -73,7 +73,12 @@ fn describe(text: &str, path: &Path, error: &toml::de::Error) -> ConfigError {
             return ConfigError::Unknown { path: path.into(), line, what, name: name.into(), nearest, known };
         }
     }
-    ConfigError::Syntax { path: path.into(), line: line_of(text, span.start), reason: message }
+    // serde's words for what a person wrote.
+    let reason = message.replace("expected a sequence", "expected a list, as in [32]").replace(
+        "missing field `kind`",
+        "expected a `kind` beside the other keys, as in { kind = \"adam\", learning_rate = 1e-3 }",
+    );
+    ConfigError::Syntax { path: path.into(), line: line_of(text, span.start), reason }
 }
 
 /// Where `name` stands. Inside a tagged table serde has lost the exact place, and the span is that of the table or of
