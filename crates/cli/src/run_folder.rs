@@ -49,9 +49,12 @@ impl RunFolder {
                 Ok(()) => {
                     let first = default_path(config);
                     if path != first {
-                        let first = first.display();
+                        let unfinished = first.join(RESUME_FILE).exists();
+                        let state =
+                            if unfinished { "is unfinished (--resume goes on with it)" } else { "is there already" };
                         output::message(&format!(
-                            "note: {first} is there already; this run goes to {}",
+                            "note: {} {state}; this run goes to {}",
+                            first.display(),
                             path.display()
                         ));
                     }
