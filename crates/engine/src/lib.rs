@@ -1,13 +1,22 @@
 //! Integer inference of recurrent networks on microcontrollers: no allocation, no float, no panic.
 //!
-//! ```ignore
-//! static MODEL: &[u8] = emberloop_image::include_image!("model.ember");
+//! ```
+//! use emberloop_engine::{Image, Network, self_test};
+//!
+//! static MODEL: &[u8] = emberloop_image::include_image!(concat!(
+//!     env!("CARGO_MANIFEST_DIR"), "/../../models/japanese-vowels/model.ember"
+//! ));
 //! const WORDS: usize = emberloop_image::ram_words(MODEL);
 //!
-//! let image = Image::parse(MODEL)?;              // checks everything, once
-//! self_test(&image, [0; WORDS])?;                // this machine computes what the host computed
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let image = Image::parse(MODEL)?;                       // checks everything, once
+//! self_test(&image, [0; WORDS])?;                         // this machine computes what the host computed
 //! let mut network = Network::new(&image, [0; WORDS])?;
-//! let output = network.step(&sample)?;           // raw numbers in, scores out
+//! let sample = [0i32; 12];
+//! let output = network.step(&sample)?;                    // raw numbers in, scores out
+//! assert!(output.label().is_some());
+//! # Ok(())
+//! # }
 //! ```
 //!
 //! `NUMERICS.md` beside this crate is the contract: every function of [`arithmetic`] and [`activation`] is a

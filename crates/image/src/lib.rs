@@ -62,9 +62,14 @@ pub mod limits {
 
 /// Embeds an image (or a `.seq` file) into the program, aligned as [`Image::parse`] requires.
 ///
-/// ```ignore
-/// static MODEL: &[u8] = emberloop_image::include_image!("model.ember");
+/// The path is relative to the source file, as in `include_bytes!`.
+///
+/// ```
+/// static MODEL: &[u8] = emberloop_image::include_image!(concat!(
+///     env!("CARGO_MANIFEST_DIR"), "/../../models/japanese-vowels/model.ember"
+/// ));
 /// const WORDS: usize = emberloop_image::ram_words(MODEL);
+/// assert_eq!(4 * WORDS, emberloop_image::Image::parse(MODEL).unwrap().ram_bytes());
 /// ```
 #[macro_export]
 macro_rules! include_image {
