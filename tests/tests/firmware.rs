@@ -6,10 +6,10 @@
 //! them as skipped), unless `EMBERLOOP_REQUIRE_FIRMWARE` is 1: then that is a failure.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::{env, fs, io};
 
-use emberloop_boards::{Board, BoardError, BuildOptions, Firmware, Run, RunOptions, Runner, Toolchain};
+use emberloop_boards::{Board, BoardError, BuildOptions, Firmware, Run, RunOptions};
 use emberloop_engine::Network;
 use emberloop_image::Image;
 use emberloop_tests::aligned::Aligned;
@@ -44,7 +44,7 @@ fn trials() -> Vec<Trial> {
 
 fn trials_of(firmware: &Firmware, board: &Board) -> Vec<Trial> {
     let missing =
-        missing_tool(board).filter(|_| env::var_os("EMBERLOOP_REQUIRE_FIRMWARE").is_none_or(|value| value != "1"));
+        board.missing_tool().filter(|_| env::var_os("EMBERLOOP_REQUIRE_FIRMWARE").is_none_or(|value| value != "1"));
     let trial = |(name, check): (&str, Check)| {
         let (firmware, board) = (firmware.clone(), board.clone());
         let trial = Trial::test(format!("{}::{name}", board.name), move || check(&firmware, &board));
@@ -54,17 +54,6 @@ fn trials_of(firmware: &Firmware, board: &Board) -> Vec<Trial> {
         }
     };
     CHECKS.into_iter().map(trial).collect()
-}
-
-/// Why this board's firmware cannot be compiled or run here.
-fn missing_tool(board: &Board) -> Option<String> {
-    if let Err(error) = Toolchain::for_target(&board.target) {
-        return Some(error.to_string());
-    }
-    let Runner::Qemu(emulator) = &board.runner else { return Some("not an emulated board".to_owned()) };
-    let version = Command::new(&emulator.emulator).arg("--version").stdout(Stdio::null()).status();
-    let missing = matches!(version, Err(error) if error.kind() == io::ErrorKind::NotFound);
-    missing.then(|| format!("`{}` is not installed; `cargo xtask setup` installs it", emulator.emulator))
 }
 
 /// The cases that the board's flash has room for beside the program, for which 64 KiB are set aside.

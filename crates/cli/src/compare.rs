@@ -7,7 +7,7 @@ use clap::Args;
 use emberloop_data::metrics::Metrics;
 use emberloop_quantize::{CompareOptions, Comparison, QuantizeError};
 
-use crate::model::{self, ImageFile, Model};
+use crate::model::{self, ImageFile};
 use crate::output::{self, bytes, percent};
 use crate::source::{Reader, Source};
 
@@ -30,7 +30,7 @@ impl Compare {
     pub fn run(self, json: bool) -> Result<()> {
         let checkpoint = model::read_checkpoint(&self.checkpoint)?;
         let file = ImageFile::read(&self.image)?;
-        let reader = Reader::of(&Model::Float(Box::new(checkpoint.clone())))?;
+        let reader = Reader::of_checkpoint(&checkpoint);
         let dataset = self.source.load(&reader)?;
         let options = CompareOptions { another_checkpoint: self.force };
         let comparison =

@@ -45,7 +45,7 @@ impl Evaluate {
         let dataset = self.source.load(&Reader::of(&model)?)?;
         let (arithmetic, metrics) = match &model {
             Model::Float(checkpoint) => ("float", emberloop_core::evaluate(checkpoint, &dataset, self.device)?.metrics),
-            Model::Image(file) | Model::Quantized(file) => {
+            Model::Image(file) | Model::Quantized(file, _) => {
                 ("fixed point", emberloop_quantize::evaluate_image(&file.parse()?, &dataset)?.metrics)
             }
         };

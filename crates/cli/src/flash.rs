@@ -11,9 +11,8 @@ use emberloop_image::Sequences;
 use emberloop_quantize::AlignedBytes;
 use serde::Serialize;
 
-use crate::model::{ImageFile, Model};
+use crate::model::ImageFile;
 use crate::output::{self, bytes};
-use crate::quantize;
 use crate::source::{Reader, Source};
 
 /// Build the firmware around an image, flash it (or start it in QEMU), and compare each of its outputs with the host's.
@@ -58,7 +57,7 @@ impl Flash {
         let board = firmware.board(board)?;
         let dataset = match (&self.source.data, &self.source.config) {
             (None, None) => None,
-            _ => Some(self.source.load(&Reader::of(&Model::read(&self.model)?)?)?),
+            _ => Some(self.source.load(&Reader::of_image(&file)?)?),
         };
         let vectors = test_vectors(&image, dataset.as_ref(), self.sequences)?;
 
@@ -99,7 +98,7 @@ impl Flash {
 /// The raw sequences that the board runs, aligned as it will see them.
 fn test_vectors(image: &Image<'_>, dataset: Option<&Dataset>, most: usize) -> Result<AlignedBytes> {
     let bytes = match dataset {
-        Some(dataset) => quantize::sequences(image, dataset, most)?,
+        Some(dataset) => emberloop_quantize::write_sequences(image, dataset, most)?,
         None => {
             // No sequences: the golden vectors alone speak.
             let words = [emberloop_image::SEQUENCES_MAGIC, image.header().raw_width() as u32, 0, 0];

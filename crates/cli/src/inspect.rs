@@ -24,9 +24,8 @@ impl Inspect {
         let facts = match Model::read(&self.file)? {
             Model::Float(checkpoint) => of_checkpoint(&checkpoint)?,
             Model::Image(file) => of_image(&file, "device image")?,
-            Model::Quantized(file) => {
+            Model::Quantized(file, metadata) => {
                 let mut facts = of_image(&file, "quantized safetensors")?;
-                let metadata = emberloop_quantize::read_quantized(&self.file)?.metadata;
                 facts["architecture"] = json!(metadata.architecture);
                 facts["schema"] = json!(metadata.schema);
                 facts["provenance"] = json!(metadata.provenance);

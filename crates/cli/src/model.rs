@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use emberloop_checkpoint::{Checkpoint, Container};
 use emberloop_data::{DataConfig, Inputs, Schema, TargetPer, Targets};
 use emberloop_image::{Header, Image, InputShape, MAGIC, Pooling, Task};
-use emberloop_quantize::AlignedBytes;
+use emberloop_quantize::{AlignedBytes, QuantizedMetadata};
 
 /// A model file.
 pub enum Model {
@@ -16,7 +16,7 @@ pub enum Model {
     /// A device image.
     Image(ImageFile),
     /// A quantized safetensors file, rebuilt to the image it describes.
-    Quantized(ImageFile),
+    Quantized(ImageFile, Box<QuantizedMetadata>),
 }
 
 /// An image and where it came from.
@@ -35,8 +35,9 @@ impl Model {
             return Ok(Model::Image(ImageFile::new(path, &bytes)?));
         }
         if is_quantized(&bytes) || path.to_string_lossy().ends_with(".q.safetensors") {
-            let image = emberloop_quantize::read_quantized(path)?.image()?;
-            return Ok(Model::Quantized(ImageFile::new(path, &image)?));
+            let file = emberloop_quantize::read_quantized(path)?;
+            let image = ImageFile::new(path, &file.image()?)?;
+            return Ok(Model::Quantized(image, Box::new(file.metadata)));
         }
         if path.extension().is_some_and(|extension| extension == "ember") {
             // Not even the first bytes are right: let the parser say so.
@@ -56,7 +57,7 @@ impl ImageFile {
     /// Reads an image file and checks it.
     pub fn read(path: &Path) -> Result<Self> {
         match Model::read(path)? {
-            Model::Image(file) | Model::Quantized(file) => Ok(file),
+            Model::Image(file) | Model::Quantized(file, _) => Ok(file),
             Model::Float(_) => bail!(
                 "{}: expected a device image (.ember), found a float checkpoint; make one with emberloop quantize",
                 path.display()
@@ -74,7 +75,7 @@ impl ImageFile {
 pub fn read_checkpoint(path: &Path) -> Result<Checkpoint> {
     match Model::read(path)? {
         Model::Float(checkpoint) => Ok(*checkpoint),
-        Model::Image(_) | Model::Quantized(_) => {
+        Model::Image(_) | Model::Quantized(..) => {
             bail!("{}: expected a float checkpoint (.safetensors), found a device image", path.display())
         }
     }

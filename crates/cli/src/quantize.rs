@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use emberloop_checkpoint::{Checkpoint, StagedFile};
-use emberloop_data::Dataset;
 use emberloop_quantize::{Options, QuantizationReport, Quantized, QuantizedFile, Rounding};
 use serde::Serialize;
 
-use crate::model::{self, Model};
+use crate::model;
 use crate::output;
 use crate::source::{Reader, Source, SplitName};
 
@@ -69,7 +68,7 @@ impl Quantize {
         if self.calibrate.is_none() && self.config.is_none() {
             bail!("no calibration data: give --calibrate FILE (the training data), or --config TOML");
         }
-        let reader = Reader::of(&Model::Float(Box::new(checkpoint.clone())))?;
+        let reader = Reader::of_checkpoint(&checkpoint);
         let source = Source { data: self.calibrate, config: self.config, split: SplitName::Train };
         let calibration = source.load(&reader)?;
         let rounding = match self.rounding {
@@ -120,11 +119,6 @@ pub fn write(stem: &Path, quantized: &Quantized, checkpoint: &Checkpoint) -> Res
         file.commit().with_context(|| format!("{}: cannot be written", stem.display()))?;
     }
     Ok(files)
-}
-
-/// Raw test sequences for a board.
-pub fn sequences(image: &emberloop_image::Image<'_>, dataset: &Dataset, most: usize) -> Result<Vec<u8>> {
-    Ok(emberloop_quantize::write_sequences(image, dataset, most)?)
 }
 
 /// What quantization did, for a person.

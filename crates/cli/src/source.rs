@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
+use emberloop_checkpoint::Checkpoint;
 use emberloop_core::Config;
 use emberloop_data::{DataConfig, DataError, Dataset, Schema, Splits, TargetPer, Targets};
 
-use crate::model::{self, Model};
+use crate::model::{self, ImageFile, Model};
 use crate::output;
 
 /// `--data FILE`, or a split of `--config TOML`.
@@ -48,19 +49,23 @@ impl Reader {
     /// made of does, if it lies beside it.
     pub fn of(model: &Model) -> Result<Self> {
         match model {
-            Model::Float(checkpoint) => {
-                Ok(Self { schema: checkpoint.metadata.schema.clone(), data: model::data_config(checkpoint).ok() })
-            }
-            Model::Image(file) | Model::Quantized(file) => match model::checkpoint_beside(file) {
-                Some(checkpoint) => {
-                    Ok(Self { schema: checkpoint.metadata.schema.clone(), data: model::data_config(&checkpoint).ok() })
-                }
-                None => {
-                    let schema = model::schema_of(file.parse()?.header());
-                    Ok(Self { schema: schema.with_context(|| file.path.display().to_string())?, data: None })
-                }
-            },
+            Model::Float(checkpoint) => Ok(Self::of_checkpoint(checkpoint)),
+            Model::Image(file) | Model::Quantized(file, _) => Self::of_image(file),
         }
+    }
+
+    /// Of a float checkpoint.
+    pub fn of_checkpoint(checkpoint: &Checkpoint) -> Self {
+        Self { schema: checkpoint.metadata.schema.clone(), data: model::data_config(checkpoint).ok() }
+    }
+
+    /// Of an image.
+    pub fn of_image(file: &ImageFile) -> Result<Self> {
+        if let Some(checkpoint) = model::checkpoint_beside(file) {
+            return Ok(Self::of_checkpoint(&checkpoint));
+        }
+        let schema = model::schema_of(file.parse()?.header());
+        Ok(Self { schema: schema.with_context(|| file.path.display().to_string())?, data: None })
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use emberloop_checkpoint::{Checkpoint, write_atomically};
+use emberloop_checkpoint::write_atomically;
 use emberloop_core::{Config, Device, Options, Outcome, Progress, RESUME_FILE, TrainError};
 use emberloop_data::Splits;
 use serde::Serialize;
@@ -122,7 +122,7 @@ pub fn train_into_folder(
 /// Writes the model and the log of all epochs, then removes the resume state: in this order, so that a kill at any moment
 /// leaves either a model or a run to resume.
 pub fn finish(folder: &RunFolder, outcome: &Outcome) -> Result<()> {
-    write_checkpoint(&folder.checkpoint(), &outcome.checkpoint)?;
+    outcome.checkpoint.write(folder.checkpoint())?;
     let lines: Result<Vec<String>, _> = outcome.history.iter().map(serde_json::to_string).collect();
     write(&folder.file(LOG_FILE), format!("{}\n", lines?.join("\n")).as_bytes())?;
     let resume = folder.file(RESUME_FILE);
@@ -130,11 +130,6 @@ pub fn finish(folder: &RunFolder, outcome: &Outcome) -> Result<()> {
         std::fs::remove_file(&resume).with_context(|| format!("{}: cannot remove", resume.display()))?;
     }
     Ok(())
-}
-
-/// Writes a checkpoint, or leaves the file as it was.
-pub fn write_checkpoint(path: &Path, checkpoint: &Checkpoint) -> Result<()> {
-    Ok(checkpoint.write(path)?)
 }
 
 /// Writes a file, or leaves it as it was.

@@ -56,7 +56,7 @@ pub fn run(json: bool) -> Result<()> {
     let files = quantize::write(&folder.file("model"), &quantized, &best.checkpoint)?;
     let test = splits.test.as_ref().context("the example has a test split")?;
     let image = emberloop_image::Image::parse(&quantized.image)?;
-    train::write(&folder.file("model.seq"), &quantize::sequences(&image, test, 3)?)?;
+    train::write(&folder.file("model.seq"), &emberloop_quantize::write_sequences(&image, test, 3)?)?;
     let comparison = emberloop_quantize::compare(&best.checkpoint, &quantized.image, test, Default::default())?;
     let report = report(best, &by_seed, median, &quantize::summary(&quantized.report), &comparison);
     train::write(&folder.file("report.md"), report.as_bytes())?;

@@ -14,32 +14,12 @@ use crate::{
     backend::{self, Device, DeviceError},
     clip::clip,
     config::{ClipConfig, OptimizerConfig},
-    loss::Loss as InnerLoss,
     model::{Dropout, Input, Network, Parameter, host, join, parameters, values},
     optim::Optimizer,
     recurrence::TrainBackend,
 };
 
-/// A loss by PyTorch's name and arguments.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Loss {
-    /// `torch.nn.functional.cross_entropy(weight=, label_smoothing=)`
-    CrossEntropy {
-        /// One per class.
-        class_weights: Vec<f64>,
-        /// Spread over all classes.
-        label_smoothing: f64,
-    },
-    /// `mse_loss`
-    Mse,
-    /// `l1_loss`
-    Mae,
-    /// `huber_loss(delta=)`
-    Huber {
-        /// Where it turns.
-        delta: f64,
-    },
-}
+pub use crate::loss::Loss;
 
 /// Weights, a batch and a loss.
 #[derive(Clone, Debug)]
@@ -90,20 +70,7 @@ pub fn optimize(
 
 /// A loss by itself: its value, and its gradient by `outputs` (rows as the network's: sequences, or steps time-major).
 pub fn loss(loss: &Loss, batch: &Batch, outputs: &[f32], device: Device) -> Result<(f64, Vec<f32>), DeviceError> {
-    backend::dispatch(device, LossAlone { loss: loss.inner(), batch, outputs })
-}
-
-impl Loss {
-    fn inner(&self) -> InnerLoss {
-        match self.clone() {
-            Loss::CrossEntropy { class_weights, label_smoothing } => {
-                InnerLoss::CrossEntropy { class_weights, label_smoothing }
-            }
-            Loss::Mse => InnerLoss::Mse,
-            Loss::Mae => InnerLoss::Mae,
-            Loss::Huber { delta } => InnerLoss::Huber { delta },
-        }
-    }
+    backend::dispatch(device, LossAlone { loss, batch, outputs })
 }
 
 struct Pass<B: TrainBackend> {
@@ -117,10 +84,10 @@ struct Pass<B: TrainBackend> {
 fn pass<B: TrainBackend>(case: &Case, network: Network<B>, device: &B::Device) -> Pass<B> {
     let mut input = Input::new(&case.batch, &case.architecture, device);
     input.values = input.values.require_grad();
-    let loss = case.loss.inner();
+    let loss = &case.loss;
     let target = loss.target::<B>(&case.batch, device).expect("some target counts");
     let output = network.forward(&case.architecture, &input, &mut Dropout::off());
-    let outputs = values(output.clone().inner());
+    let outputs = values(output.clone());
     let loss = loss.mean(output, &target);
     let value = loss.clone().into_scalar().elem::<f64>();
     let gradients = loss.backward();
@@ -130,7 +97,7 @@ fn pass<B: TrainBackend>(case: &Case, network: Network<B>, device: &B::Device) -
 }
 
 struct LossAlone<'a> {
-    loss: InnerLoss,
+    loss: &'a Loss,
     batch: &'a Batch,
     outputs: &'a [f32],
 }
@@ -160,7 +127,7 @@ impl backend::Task for Backward<'_> {
         let network = Network::<B>::from_tensors(&case.architecture, &case.tensors, &BTreeSet::new(), &device);
         let input = Input::new(&case.batch, &case.architecture, &device);
         let (forward, reverse) = network.hidden(&case.architecture, &input, &mut Dropout::off());
-        let states = values(join(forward, reverse).inner());
+        let states = values(join(forward, reverse));
         let Pass { outputs, loss, input_gradient, gradients, network } = pass(case, network, &device);
         let named = parameters(&network).into_iter().filter_map(|(name, parameter)| {
             let gradient = read::<B>(&gradients, &parameter)?;
