@@ -53,19 +53,24 @@ pub enum ImageError {
         /// The row.
         row: u32,
     },
-    /// A bias above 2^30 (NUMERICS §4).
-    Bias {
-        /// The tensor whose products it is added to.
+    /// A row's multiplier is above 32767 (NUMERICS §3.1).
+    Multiplier {
+        /// The layer or the head.
         part: Part,
-        /// The row.
+        /// The row, counted by gate.
         row: u32,
+    },
+    /// The stated bounds are not those of the weights (FORMAT §4.2).
+    Bounds {
+        /// The layer or the head.
+        part: Part,
     },
     /// A feature's scaler is out of range, or could overflow (NUMERICS §5).
     Scaler {
         /// The feature.
         feature: u32,
     },
-    /// A row's requantization parameters are outside their range (NUMERICS §3).
+    /// A row's requantization parameters are outside their range (NUMERICS §3.2).
     Requantizer {
         /// The tensor.
         part: Part,
@@ -132,7 +137,9 @@ impl fmt::Display for ImageError {
             ImageError::Version { expected, found } => {
                 write!(f, "image format version {found}, but this build reads version {expected}")
             }
-            ImageError::Layout { found } => write!(f, "weight layout {found}, but this build reads layout 0"),
+            ImageError::Layout { found } => {
+                write!(f, "weight layout {found}, but this build reads layout {}", crate::LAYOUT)
+            }
             ImageError::Length { expected, found } => {
                 write!(f, "image is truncated or has trailing bytes: expected {expected} bytes, found {found}")
             }
@@ -145,12 +152,13 @@ impl fmt::Display for ImageError {
             ImageError::Weight { part, row } => {
                 write!(f, "{part}, row {row}: expected weights of -127 to 127, found -128")
             }
-            ImageError::Bias { part, row } => write!(f, "{part}, row {row}: bias above 2^30"),
+            ImageError::Multiplier { part, row } => write!(f, "{part}, row {row}: multiplier above 32767"),
+            ImageError::Bounds { part } => write!(f, "{part}: the stated bounds are not those of its weights"),
             ImageError::Scaler { feature } => {
                 write!(f, "scaler of feature {feature}: out of range, or it could overflow")
             }
             ImageError::Requantizer { part, row } => write!(f, "{part}, row {row}: scale out of range"),
-            ImageError::Overflow { part, row } => write!(f, "{part}, row {row}: the accumulator could overflow"),
+            ImageError::Overflow { part, row } => write!(f, "{part}, row {row}: its sum could overflow"),
             ImageError::Memory { expected, found } => {
                 write!(f, "image states {found} words of RAM, but its shapes need {expected}")
             }

@@ -71,6 +71,8 @@ pub struct LayerShape {
     pub hidden: u16,
     /// LSTM: fraction bits of the cell state, 18 to 24. Other cells: 0.
     pub cell_fraction: u8,
+    /// `k`: a row's sum is in `Q(15+k).(16-k)`, and shifted left by `k` before the activation (NUMERICS §8).
+    pub shift: u8,
     /// How the weights are stored.
     pub weights: WeightFormat,
 }
@@ -93,6 +95,8 @@ pub struct HeadShape {
     pub pooling: Pooling,
     /// Fraction bits of the outputs; 16 for classification.
     pub fraction: u8,
+    /// `k`: a row's sum is shifted left by so many bits to become the output (NUMERICS §7).
+    pub shift: u8,
     /// How the weights are stored.
     pub weights: WeightFormat,
 }
@@ -152,13 +156,14 @@ impl Header<'_> {
             } else {
                 layer.cell_fraction == 0
             };
-            shape(layer.hidden > 0 && fraction_ok, Part::Layer(index as u8))?;
+            shape(layer.hidden > 0 && fraction_ok && layer.shift <= limits::SHIFT_MAX, Part::Layer(index as u8))?;
         }
         let fraction_ok = match self.head.task {
             Task::Classification => self.head.fraction == limits::PREACTIVATION_FRACTION,
             Task::Regression => self.head.fraction <= 30,
         };
-        shape(self.head.outputs > 0 && self.head.outputs <= limits::OUTPUTS_MAX && fraction_ok, Part::Head)?;
+        let outputs_ok = (1..=limits::OUTPUTS_MAX).contains(&self.head.outputs);
+        shape(outputs_ok && fraction_ok && self.head.shift <= limits::SHIFT_MAX, Part::Head)?;
         shape(lines(self.labels) == usize::from(self.head.outputs), Part::Names)
     }
 }

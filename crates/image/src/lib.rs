@@ -15,26 +15,38 @@ compile_error!("images are little-endian and borrowed in place: big-endian targe
 mod error;
 mod header;
 mod image;
+mod input;
+mod layer;
 mod memory;
+mod multipliers;
 mod preamble;
 mod proof;
 mod requantizer;
 mod section;
 mod sequences;
+mod tiles;
 
 pub use error::{ImageError, Part};
 pub use header::{HeadShape, Header, InputShape, LayerShape, MAX_LAYERS, MissingPolicy, Pooling, Task, WeightFormat};
-pub use image::{FeatureScaler, Head, Image, Input, Layer, Matrix};
+pub use image::{Image, Layers};
+pub use input::{FeatureScaler, Input, Matrix};
+pub use layer::{Head, Layer};
 pub use memory::MemoryPlan;
-pub use preamble::{MAGIC, PREAMBLE_BYTES, Preamble, VERSION, checksum, ram_words};
-pub use proof::{accumulator_bound, feature_output_range, requantized_bound};
+pub use multipliers::Multipliers;
+pub use preamble::{LAYOUT, MAGIC, PREAMBLE_BYTES, Preamble, VERSION, checksum, ram_words};
+pub use proof::{Bounds, accumulator_bound, feature_output_range, product_bound, requantized_bound, row_bounds};
 pub use requantizer::Requantizer;
 pub use sequences::{SEQUENCES_MAGIC, Sequence, Sequences};
+pub use tiles::{TILE_ROWS, Tiles, write_tile};
 
 /// Values of the engine's number formats that the image's proofs rely on (NUMERICS §1).
 pub mod limits {
-    /// Largest magnitude of a scaled input or of a hidden state in an int16 product.
-    pub const ACTIVATION: i32 = 32_767;
+    /// Largest magnitude of a scaled input.
+    pub const INPUT: i32 = 32_767;
+    /// Largest multiplier of a row.
+    pub const MULTIPLIER_MAX: i16 = 32_767;
+    /// Largest left shift of a row's sum.
+    pub const SHIFT_MAX: u8 = 15;
     /// Smallest non-zero requantization multiplier.
     pub const MULTIPLIER_MIN: i16 = 1 << 14;
     /// Largest left shift of a requantization.
@@ -49,13 +61,6 @@ pub mod limits {
     pub const CELL_FRACTION_MAX: u8 = 24;
     /// Fraction bits of pre-activations and of classification outputs.
     pub const PREACTIVATION_FRACTION: u8 = 16;
-    /// Largest magnitude of `R(W·x)` and of `R(U·h)` in a cell, a separate recurrent bias included: two of them and a bias
-    /// stay within 32 bits.
-    pub const PRODUCT: i64 = (1 << 29) - 1;
-    /// Largest magnitude of the head's product: it and a bias stay within 32 bits.
-    pub const HEAD_PRODUCT: i64 = (1 << 30) - 1;
-    /// Largest magnitude of a bias.
-    pub const BIAS: i64 = 1 << 30;
     /// Most outputs of a head.
     pub const OUTPUTS_MAX: u16 = 4096;
 }

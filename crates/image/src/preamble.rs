@@ -7,7 +7,9 @@ use crate::ImageError;
 /// The first four bytes of every image.
 pub const MAGIC: [u8; 4] = *b"EMBR";
 /// The format version that this build reads and writes.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
+/// The layout of the weights that this build reads and writes: tiles of four rows (FORMAT §4.1).
+pub const LAYOUT: u16 = 1;
 /// Length of the preamble; the postcard header follows it.
 pub const PREAMBLE_BYTES: usize = 32;
 
@@ -18,7 +20,7 @@ const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
 /// The fixed first bytes of an image (FORMAT §2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Preamble {
-    /// How the weights are laid out: 0 is row-major, for the portable kernels.
+    /// How the weights are laid out: [`LAYOUT`].
     pub layout: u16,
     /// Length of the whole image.
     pub image_bytes: u32,
@@ -78,7 +80,7 @@ impl Preamble {
         if preamble.checksum != computed {
             return Err(ImageError::Checksum { expected: preamble.checksum, found: computed });
         }
-        if preamble.layout != 0 {
+        if preamble.layout != LAYOUT {
             return Err(ImageError::Layout { found: preamble.layout });
         }
         if word(24) != 0 {
