@@ -5,20 +5,31 @@
 
 use emberloop_image::Requantizer;
 
-/// `floor(value · multiplier / 2^16)` for `0 <= multiplier < 2^15`.
+/// `S(a; m) = floor(a · m / 2^16)` for `0 <= m < 2^15` (NUMERICS §3.1).
 ///
 /// One SMULWB on cores that have it.
 #[inline(always)]
 pub fn multiply_shift_16(value: i32, multiplier: i32) -> i32 {
+    // As a 64-bit product, LLVM finds the one instruction.
+    #[cfg(any(kernel = "dsp", kernel = "helium"))]
+    return ((i64::from(value) * i64::from(multiplier as i16)) >> 16) as i32;
+    #[cfg(not(any(kernel = "dsp", kernel = "helium")))]
+    split_multiply_shift_16(value, multiplier)
+}
+
+/// The same in 32 bits.
+#[cfg(any(test, not(any(kernel = "dsp", kernel = "helium"))))]
+#[inline(always)]
+fn split_multiply_shift_16(value: i32, multiplier: i32) -> i32 {
     let high = (value >> 16) * multiplier;
     let low = (value & 0xffff) * multiplier;
     high + (low >> 16)
 }
 
 /// `R(a) = floor((a·2^l·m + 2^(15+r)) / 2^(16+r))`: a row's accumulator in the next format, rounded half up
-/// (NUMERICS §3).
+/// (NUMERICS §3.2).
 ///
-/// Cannot overflow for the accumulators of a parsed image: `Image::parse` proves `|a|·2^l < 2^31` (NUMERICS §4).
+/// Cannot overflow for the scalers and embeddings of a parsed image (NUMERICS §5).
 #[inline(always)]
 pub fn requantize(accumulator: i32, requantizer: Requantizer) -> i32 {
     let product = multiply_shift_16(accumulator << requantizer.left_shift(), requantizer.multiplier());
@@ -36,6 +47,16 @@ pub fn round_shift(value: i32, shift: u32) -> i32 {
 /// A gate of 2^15 is exactly one. The result never overflows.
 #[inline(always)]
 pub fn scale_by_gate(value: i32, gate: i32) -> i32 {
+    #[cfg(any(kernel = "dsp", kernel = "helium"))]
+    return ((i64::from(value) * i64::from(gate) + (1 << 14)) >> 15) as i32;
+    #[cfg(not(any(kernel = "dsp", kernel = "helium")))]
+    split_scale_by_gate(value, gate)
+}
+
+/// The same in 32 bits.
+#[cfg(any(test, not(any(kernel = "dsp", kernel = "helium"))))]
+#[inline(always)]
+fn split_scale_by_gate(value: i32, gate: i32) -> i32 {
     let high = (value >> 16) * gate;
     // At most 65,535 · 32,768 + 16,384 < 2^31.
     let low = (value & 0xffff) * gate + (1 << 14);

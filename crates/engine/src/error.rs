@@ -14,6 +14,11 @@ pub enum NewError {
         /// Words given.
         found: usize,
     },
+    /// This build has no such cell: enable the feature of its name (`rnn`, `lstm`, `gru`).
+    Cell {
+        /// The layer.
+        layer: usize,
+    },
 }
 
 /// Why a step was refused. A refused step changes nothing: the state is that of the step before.
@@ -62,8 +67,14 @@ pub enum RestoreError {
 
 impl fmt::Display for NewError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let NewError::Memory { expected, found } = self;
-        write!(f, "the model needs {expected} words of memory, but the network has {found}")
+        match self {
+            NewError::Memory { expected, found } => {
+                write!(f, "the model needs {expected} words of memory, but the network has {found}")
+            }
+            NewError::Cell { layer } => {
+                write!(f, "layer {layer}: this build has no such cell; enable the engine's feature rnn, lstm or gru")
+            }
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use emberloop_image::Head;
 
 use crate::cells::narrow_mut;
-use crate::product::products;
+use crate::kernel::{Product, Vector, tile_sums};
 
 /// Number of steps at which the running mean halves its sums and its count, so that it never overflows and an endless
 /// stream becomes a mean over the recent past.
@@ -30,15 +30,18 @@ pub(crate) fn mean<'s>(sums: &[i32], scratch: &'s mut [i32]) -> Option<&'s [i16]
     let (&count, sums) = sums.split_last()?;
     let mean = narrow_mut(scratch, sums.len())?;
     for (mean, &sum) in mean.iter_mut().zip(sums) {
-        // |2·sum + n| <= 2·32,767·2^15 + 2^15 = 2^31 - 2^15
+        // -n·2^15 <= sum <= n·32767 and n <= 2^15, so both ends fit: -2^31 + 2^15 and 2^31 - 2^15.
         *mean = (2 * sum + count).checked_div_euclid(2 * count)? as i16;
     }
     Some(mean)
 }
 
-/// `y = R(W·h) + b`, in the head's format.
+/// `y = (S(V·h) + b) · 2^k`, in the head's format, four outputs at a time.
+#[inline(always)]
 pub(crate) fn dense(head: &Head<'_>, hidden: &[i16], outputs: &mut [i32]) {
-    for ((output, product), &bias) in outputs.iter_mut().zip(products(head.weights, 0, hidden)).zip(head.bias) {
-        *output = product + bias;
-    }
+    let (outputs, _) = outputs.as_chunks_mut::<4>();
+    // Whole tiles of hidden values are there; the product takes the true number, made even.
+    let hidden = hidden.get(..head.weights.columns.next_multiple_of(2)).unwrap_or(&[]);
+    let product = Product { tiles: head.weights.values, vector: Vector::new(hidden) };
+    tile_sums(product, Product::NONE, head.multipliers, head.bias, u32::from(head.shape.shift), outputs);
 }

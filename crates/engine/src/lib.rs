@@ -22,18 +22,24 @@
 //! `NUMERICS.md` beside this crate is the contract: every function of [`arithmetic`] and [`activation`] is a
 //! transcription of one of its sections, and the same code runs on the host and on the board.
 #![no_std]
-#![forbid(unsafe_code)]
+// Only hand-written kernels need it, each in its own file of `arch`; on the host and on cores without one there is none.
+#![cfg_attr(any(kernel = "thumb1", kernel = "dsp", kernel = "helium"), deny(unsafe_code))]
+#![cfg_attr(not(any(kernel = "thumb1", kernel = "dsp", kernel = "helium")), forbid(unsafe_code))]
 #![warn(missing_docs)]
 
 pub mod activation;
+#[cfg(any(kernel = "thumb1", kernel = "dsp", kernel = "helium"))]
+#[allow(unsafe_code)]
+mod arch;
 pub mod arithmetic;
 mod cells;
 mod error;
 mod head;
 mod input;
+#[doc(hidden)]
+pub mod kernel;
 mod network;
 mod output;
-mod product;
 mod raw;
 mod self_test;
 mod softmax;

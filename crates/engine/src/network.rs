@@ -2,7 +2,8 @@
 
 use emberloop_image::{Image, MemoryPlan, Pooling};
 
-use crate::cells::{hidden, narrow_mut, step};
+use crate::cells::{hidden, is_supported, narrow_mut, step};
+use crate::kernel::Vector;
 use crate::{NewError, Output, RawSample, RestoreError, StepError, head, input};
 
 /// A network that runs an image, one sample at a time, for as long as it likes.
@@ -31,8 +32,11 @@ impl<'a, M: AsRef<[i32]> + AsMut<[i32]>> Network<'a, M> {
     /// A network at rest. What `memory` holds is overwritten.
     ///
     /// # Errors
-    /// [`NewError::Memory`] if `memory` is too small.
+    /// [`NewError::Memory`] if `memory` is too small, [`NewError::Cell`] if this build leaves out a cell of the model.
     pub fn new(image: &'a Image<'a>, memory: M) -> Result<Self, NewError> {
+        if let Some(layer) = image.header().layers.iter().position(|layer| !is_supported(layer.cell)) {
+            return Err(NewError::Cell { layer });
+        }
         let plan = image.memory();
         let found = memory.as_ref().len();
         if plan.words() > found {
@@ -66,8 +70,8 @@ impl<'a, M: AsRef<[i32]> + AsMut<[i32]>> Network<'a, M> {
         input::check(&self.image.input(), raw)?;
         self.advance(raw).ok_or(StepError::Memory)?;
         let at = self.plan.input + self.plan.state;
-        let values =
-            self.memory.as_ref().get(at..).and_then(|rest| rest.get(..self.plan.outputs)).ok_or(StepError::Memory)?;
+        let outputs = usize::from(self.image.header().head.outputs);
+        let values = self.memory.as_ref().get(at..).and_then(|rest| rest.get(..outputs)).ok_or(StepError::Memory)?;
         Ok(Output::new(values, self.image.header()))
     }
 
@@ -76,14 +80,16 @@ impl<'a, M: AsRef<[i32]> + AsMut<[i32]>> Network<'a, M> {
         let (scaled, rest) = self.memory.as_mut().split_at_mut_checked(self.plan.input)?;
         let (mut states, rest) = rest.split_at_mut_checked(self.plan.state)?;
         let (outputs, scratch) = rest.split_at_mut_checked(self.plan.outputs)?;
-        let scaled = narrow_mut(scaled, self.image.header().input_width())?;
+        // Its words hold one value more than the input's width where that is odd: 0, and even in number.
+        let scaled = bytemuck::cast_slice_mut::<i32, i16>(scaled);
         input::scale(&self.image.input(), raw, scaled, &mut self.counters);
 
         let mut activations: &[i16] = scaled;
         for layer in self.image.layers() {
             let (state, behind) = states.split_at_mut_checked(layer.shape.state_words())?;
-            step(layer, activations, state, scratch)?;
-            activations = hidden(layer, state)?;
+            let input = activations.get(..layer.input.columns.next_multiple_of(2))?;
+            step(&layer, Vector::new(input), state, scratch)?;
+            activations = hidden(&layer, state)?;
             states = behind;
         }
         let head = self.image.head();
@@ -136,12 +142,12 @@ impl<'a, M: AsRef<[i32]> + AsMut<[i32]>> Network<'a, M> {
     /// The states of layer `layer` for reports: the hidden state in Q0.15 and, for an LSTM, the cell in its own format.
     pub fn layer_state(&self, layer: usize) -> Option<(&[i16], &[i32])> {
         let mut states = self.memory.as_ref().get(self.plan.input..)?;
-        for (index, this) in self.image.layers().iter().enumerate() {
+        for (index, this) in self.image.layers().enumerate() {
             let (state, behind) = states.split_at_checked(this.shape.state_words())?;
             if index == layer {
                 let units = usize::from(this.shape.hidden);
                 let cell = if this.shape.cell.has_cell_state() { state.get(..units)? } else { &[] };
-                return Some((hidden(this, state)?, cell));
+                return Some((hidden(&this, state)?.get(..units)?, cell));
             }
             states = behind;
         }

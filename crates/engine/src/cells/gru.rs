@@ -3,28 +3,25 @@
 
 use emberloop_image::Layer;
 
-use super::{narrow_mut, wide_and_narrow};
+use super::rows::Rows;
+use super::{narrow_mut, padded_units, vector, wide_and_narrow};
 use crate::activation::{sigmoid, tanh};
 use crate::arithmetic::{multiply_q15, round_shift, scale_by_gate};
-use crate::product::{preactivations, products};
+use crate::kernel::Vector;
 
 /// Reset gate after the recurrent product: `n = tanh(W·x + b + r·(U·h + b'))`, `h' = n + z·(h - n)`.
-pub(super) fn step_reset_after(layer: &Layer<'_>, input: &[i16], state: &mut [i32]) -> Option<()> {
-    let units = usize::from(layer.shape.hidden);
-    let (wide, hidden) = wide_and_narrow(state, units)?;
-
-    let new_recurrent =
-        products(layer.recurrent, 2 * units, hidden).zip(layer.recurrent_bias).map(|(product, &bias)| product + bias);
-    let new_input = products(layer.input, 2 * units, input)
-        .zip(layer.bias.get(2 * units..)?)
-        .map(|(product, &bias)| product + bias);
-    let gates = preactivations(layer, 0, input, hidden)
-        .zip(preactivations(layer, 1, input, hidden))
-        .zip(new_input)
-        .zip(new_recurrent);
-    for (wide, (((reset, update), new_input), new_recurrent)) in wide.iter_mut().zip(gates) {
-        let new = tanh(new_input + scale_by_gate(new_recurrent, sigmoid(reset)));
-        *wide = blend(*wide, new, sigmoid(update));
+pub(super) fn step_reset_after(layer: &Layer<'_>, input: Vector<'_>, state: &mut [i32]) -> Option<()> {
+    let (wide, hidden) = wide_and_narrow(state, padded_units(layer))?;
+    let old = vector(layer, hidden)?;
+    let mut rows = Rows::new(layer);
+    for (wide, bias) in wide.as_chunks_mut::<4>().0.iter_mut().zip(layer.recurrent_bias.as_chunks::<4>().0) {
+        let [reset, update] = rows.take(2)?.sums::<2>(input, old);
+        let new = rows.take(1)?;
+        let (new_input, new_recurrent) = (new.input_sums(input), new.recurrent_sums(old, bias));
+        for unit in 0..4 {
+            let new = tanh(new_input[unit] + scale_by_gate(new_recurrent[unit], sigmoid(reset[unit])));
+            wide[unit] = blend(wide[unit], new, sigmoid(update[unit]));
+        }
     }
     round_hidden(wide, hidden);
     Some(())
@@ -33,22 +30,33 @@ pub(super) fn step_reset_after(layer: &Layer<'_>, input: &[i16], state: &mut [i3
 /// Reset gate before the recurrent product: `n = tanh(W·x + U·(r·h) + b)`, `h' = n + z·(h - n)`.
 pub(super) fn step_reset_before(
     layer: &Layer<'_>,
-    input: &[i16],
+    input: Vector<'_>,
     state: &mut [i32],
     scratch: &mut [i32],
 ) -> Option<()> {
-    let units = usize::from(layer.shape.hidden);
+    let units = padded_units(layer);
     let (wide, hidden) = wide_and_narrow(state, units)?;
     let reset_hidden = narrow_mut(scratch, units)?;
+    let old = vector(layer, hidden)?;
 
-    for ((kept, &hidden), reset) in
-        reset_hidden.iter_mut().zip(hidden.iter()).zip(preactivations(layer, 0, input, hidden))
-    {
-        *kept = multiply_q15(sigmoid(reset), i32::from(hidden)) as i16;
+    // Every new gate reads every unit's reset hidden value, so these come first.
+    let mut rows = Rows::new(layer);
+    for (kept, hidden) in reset_hidden.as_chunks_mut::<4>().0.iter_mut().zip(hidden.as_chunks::<4>().0) {
+        let [reset] = rows.take(1)?.sums::<1>(input, old);
+        rows.take(2)?;
+        for unit in 0..4 {
+            kept[unit] = multiply_q15(sigmoid(reset[unit]), i32::from(hidden[unit])) as i16;
+        }
     }
-    let gates = preactivations(layer, 1, input, hidden).zip(preactivations(layer, 2, input, reset_hidden));
-    for (wide, (update, new)) in wide.iter_mut().zip(gates) {
-        *wide = blend(*wide, tanh(new), sigmoid(update));
+    let kept = vector(layer, reset_hidden)?;
+    let mut rows = Rows::new(layer);
+    for wide in wide.as_chunks_mut::<4>().0 {
+        rows.take(1)?;
+        let [update] = rows.take(1)?.sums::<1>(input, old);
+        let [new] = rows.take(1)?.sums::<1>(input, kept);
+        for unit in 0..4 {
+            wide[unit] = blend(wide[unit], tanh(new[unit]), sigmoid(update[unit]));
+        }
     }
     round_hidden(wide, hidden);
     Some(())
@@ -56,8 +64,8 @@ pub(super) fn step_reset_before(
 
 /// `n + z·(h - n)`: hidden in Q1.30, new value and update gate in Q0.15.
 ///
-/// `|h| <= 32767·2^15` and so is `|n·2^15|`: the difference fits 32 bits, and the result lies between the two, so the
-/// bound holds for ever.
+/// Both `h` and `n·2^15` lie within -2^30 to 32767·2^15: the difference fits 32 bits, and the result lies between the two,
+/// so the bound holds for ever.
 #[inline(always)]
 fn blend(hidden: i32, new: i32, update: i32) -> i32 {
     let new = new << 15;

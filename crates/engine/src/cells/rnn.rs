@@ -2,18 +2,22 @@
 
 use emberloop_image::Layer;
 
-use super::narrow_mut;
+use super::rows::Rows;
+use super::{narrow_mut, padded_units, vector};
 use crate::activation::tanh;
-use crate::product::preactivations;
+use crate::kernel::Vector;
 
 /// `h' = tanh(W·x + U·h + b)`.
-pub(super) fn step(layer: &Layer<'_>, input: &[i16], state: &mut [i32], scratch: &mut [i32]) -> Option<()> {
-    let units = usize::from(layer.shape.hidden);
+pub(super) fn step(layer: &Layer<'_>, input: Vector<'_>, state: &mut [i32], scratch: &mut [i32]) -> Option<()> {
+    let units = padded_units(layer);
     let hidden = narrow_mut(state, units)?;
     // Every unit reads every old hidden value, so the new ones wait in the scratch.
     let next = narrow_mut(scratch, units)?;
-    for (next, preactivation) in next.iter_mut().zip(preactivations(layer, 0, input, hidden)) {
-        *next = tanh(preactivation) as i16;
+    let old = vector(layer, hidden)?;
+    let mut rows = Rows::new(layer);
+    for next in next.as_chunks_mut::<4>().0 {
+        let [sums] = rows.take(1)?.sums::<1>(input, old);
+        *next = sums.map(|sum| tanh(sum) as i16);
     }
     hidden.copy_from_slice(next);
     Some(())

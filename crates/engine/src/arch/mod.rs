@@ -1,0 +1,15 @@
+//! Hand-written kernels, one file for each instruction set. Each is equal, bit for bit, to `crate::kernel::portable`.
+
+#[cfg(kernel = "dsp")]
+mod dsp;
+#[cfg(kernel = "helium")]
+mod helium;
+#[cfg(kernel = "thumb1")]
+mod thumb1;
+
+#[cfg(kernel = "dsp")]
+pub(crate) use dsp::tile_sums;
+#[cfg(kernel = "helium")]
+pub(crate) use helium::tile_sums;
+#[cfg(kernel = "thumb1")]
+pub(crate) use thumb1::tile_sums;
