@@ -49,7 +49,8 @@ pub(crate) fn scale<S: RawSample>(input: &Input<'_>, raw: &[S], scaled: &mut [i1
                     }
                     continue;
                 }
-                let clipped = number.clamp(scaler.min, scaler.max);
+                // Not `clamp`, which could panic: the compiler cannot know that min <= max.
+                let clipped = number.max(scaler.min).min(scaler.max);
                 counters.clipped = counters.clipped.saturating_add(u32::from(clipped != number));
                 *scaled = scale_feature(&scaler, clipped);
             }

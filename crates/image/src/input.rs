@@ -96,7 +96,7 @@ impl<'a> Matrix<'a> {
     /// The rows: weights and scale.
     pub fn rows(&self) -> impl Iterator<Item = (&'a [i8], Requantizer)> + use<'a> {
         let scales = self.scales.iter().map(|&word| Requantizer::from_word(word));
-        self.weights.chunks_exact(self.columns).zip(scales)
+        self.weights.chunks_exact(self.columns.max(1)).zip(scales)
     }
 
     /// Proves every row (NUMERICS §4).

@@ -100,12 +100,12 @@ impl<'a> Sequences<'a> {
 impl<'a> Sequence<'a> {
     /// Number of steps.
     pub fn steps(&self) -> usize {
-        self.inputs.len() / self.width
+        self.inputs.len() / self.width.max(1)
     }
 
     /// The raw samples, one `[width]` slice a step.
     pub fn samples(&self) -> impl Iterator<Item = &'a [i32]> + use<'a> {
-        self.inputs.chunks_exact(self.width)
+        self.inputs.chunks_exact(self.width.max(1))
     }
 
     /// The expected outputs, one `[outputs]` slice a step; nothing where the file holds inputs alone.

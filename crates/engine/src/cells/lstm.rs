@@ -3,7 +3,7 @@
 use emberloop_image::Layer;
 
 use super::rows::Rows;
-use super::{narrow_mut, padded_units, vector, wide_and_narrow};
+use super::{narrow_mut, padded_units, take_over, vector, wide_and_narrow};
 use crate::activation::{sigmoid, tanh};
 use crate::arithmetic::{multiply_q15, round_shift, scale_by_gate};
 use crate::kernel::Vector;
@@ -23,7 +23,7 @@ pub(super) fn step(layer: &Layer<'_>, input: Vector<'_>, state: &mut [i32], scra
         let gates = rows.take(4)?.sums::<4>(input, old);
         update(&gates, cell, next, fraction);
     }
-    hidden.copy_from_slice(next);
+    take_over(hidden, next);
     Some(())
 }
 

@@ -42,6 +42,15 @@ fn vector<'h>(layer: &Layer<'_>, hidden: &'h [i16]) -> Option<Vector<'h>> {
     Some(Vector::new(hidden.get(..usize::from(layer.shape.hidden).next_multiple_of(2))?))
 }
 
+/// The new hidden values become the old ones. Not `copy_from_slice`, which checks two equal lengths and could panic.
+#[cfg(any(feature = "rnn", feature = "lstm"))]
+#[inline(always)]
+fn take_over(hidden: &mut [i16], next: &[i16]) {
+    for (hidden, next) in hidden.as_chunks_mut::<4>().0.iter_mut().zip(next.as_chunks::<4>().0) {
+        *hidden = *next;
+    }
+}
+
 /// Whether this build has the cell; a match without a wildcard, so that a new cell is a compile error here.
 pub(crate) fn is_supported(cell: CellKind) -> bool {
     match cell {

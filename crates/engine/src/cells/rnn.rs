@@ -3,7 +3,7 @@
 use emberloop_image::Layer;
 
 use super::rows::Rows;
-use super::{narrow_mut, padded_units, vector};
+use super::{narrow_mut, padded_units, take_over, vector};
 use crate::activation::tanh;
 use crate::kernel::Vector;
 
@@ -19,6 +19,6 @@ pub(super) fn step(layer: &Layer<'_>, input: Vector<'_>, state: &mut [i32], scra
         let [sums] = rows.take(1)?.sums::<1>(input, old);
         *next = sums.map(|sum| tanh(sum) as i16);
     }
-    hidden.copy_from_slice(next);
+    take_over(hidden, next);
     Some(())
 }
