@@ -6,13 +6,13 @@ use crate::QuantizeError;
 use crate::compensation::WEIGHT_MAX;
 use crate::dense::Dense;
 use crate::float_network::exp2;
-use crate::integer_model::IntegerMatrix;
+use crate::integer_model::IntegerTable;
 
 /// Scales tried for each row, as shares of the one that brings its largest number to 127.
 const SCALES: [f64; 8] = [1.0, 0.98, 0.96, 0.94, 0.92, 0.9, 0.87, 0.84];
 
 /// The table and its fraction bits: as many as hold the largest number.
-pub(crate) fn quantize_embedding(table: &Dense) -> Result<(u8, IntegerMatrix), QuantizeError> {
+pub(crate) fn quantize_embedding(table: &Dense) -> Result<(u8, IntegerTable), QuantizeError> {
     let largest = table.values.iter().fold(0.0, |max: f64, value| max.max(value.abs()));
     // Rounding can reach just beyond the largest number.
     let bits = if largest > 0.0 { (1.01 * largest).log2().ceil() as i32 } else { 0 };
@@ -21,7 +21,7 @@ pub(crate) fn quantize_embedding(table: &Dense) -> Result<(u8, IntegerMatrix), Q
         let problem = format!("a number of magnitude {largest} is beyond 16 bits");
         return Err(QuantizeError::Range { place: "tensor embedding.weight".into(), problem });
     }
-    let mut matrix = IntegerMatrix { columns: table.columns, scales: Vec::new(), weights: Vec::new() };
+    let mut matrix = IntegerTable { columns: table.columns, scales: Vec::new(), weights: Vec::new() };
     for row in table.rows() {
         let (scale, weights) = best_row(row, fraction);
         matrix.scales.push(scale);

@@ -1,8 +1,9 @@
 //! The quantized model with everything owned: what becomes an image, and what an image or a quantized safetensors file
-//! becomes again.
+//! becomes again. Rows stand in their natural order, stacked by gate as in PyTorch; tiles are the image's affair.
 
 use emberloop_image::{
-    FeatureScaler, HeadShape, Image, Input, InputShape, LayerShape, Matrix, MissingPolicy, Requantizer,
+    Bounds, FeatureScaler, HeadShape, LayerShape, MissingPolicy, Multipliers, Requantizer, accumulator_bound,
+    row_bounds,
 };
 
 /// A quantized model: the content of an image.
@@ -43,17 +44,28 @@ pub enum IntegerInput {
         /// Fraction bits of the vectors.
         fraction: u8,
         /// `[vocabulary, dimension]`
-        table: IntegerMatrix,
+        table: IntegerTable,
     },
 }
 
-/// An int8 matrix with one scale per row.
+/// An embedding table: int8 rows with one scale each.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IntegerMatrix {
+pub struct IntegerTable {
     /// Number of columns.
     pub columns: usize,
     /// One per row.
     pub scales: Vec<Requantizer>,
+    /// `[rows, columns]`
+    pub weights: Vec<i8>,
+}
+
+/// An int8 matrix with one multiplier per row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IntegerMatrix {
+    /// Number of columns.
+    pub columns: usize,
+    /// One per row: a product is `S(weights · x; multiplier)`.
+    pub multipliers: Vec<i16>,
     /// `[rows, columns]`
     pub weights: Vec<i8>,
 }
@@ -67,20 +79,20 @@ pub struct IntegerLayer {
     pub input: IntegerMatrix,
     /// `[gates * hidden, hidden]`
     pub recurrent: IntegerMatrix,
-    /// `[gates * hidden]`, Q15.16.
+    /// `[gates * hidden]`, `Q(15+k).(16-k)` with `k` the layer's shift.
     pub bias: Vec<i32>,
-    /// GRU with reset-after: `[hidden]`, Q15.16. Other cells: empty.
+    /// GRU with reset-after: `[hidden]`, in the format of `bias`. Other cells: empty.
     pub recurrent_bias: Vec<i32>,
 }
 
 /// The dense head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IntegerHead {
-    /// Outputs, task, pooling, format.
+    /// Outputs, task, pooling, formats.
     pub shape: HeadShape,
     /// `[outputs, hidden]`
     pub weights: IntegerMatrix,
-    /// `[outputs]`, in the outputs' format.
+    /// `[outputs]`, in the outputs' format but for the head's shift.
     pub bias: Vec<i32>,
 }
 
@@ -94,54 +106,6 @@ pub struct GoldenSequence {
 }
 
 impl IntegerModel {
-    /// Copies everything out of an image.
-    pub fn of_image(image: &Image<'_>) -> Self {
-        let header = image.header();
-        let names = |text: &str| text.split('\n').map(String::from).collect();
-        let input = match (header.input, image.input()) {
-            (InputShape::Tokens { fraction, .. }, Input::Tokens { table }) => {
-                IntegerInput::Tokens { fraction, table: IntegerMatrix::of_image(table) }
-            }
-            (InputShape::Features { fraction, .. } | InputShape::Tokens { fraction, .. }, input) => {
-                let missing = match input {
-                    Input::Features { missing, .. } => missing,
-                    // `Image::parse` takes the input that the header announces.
-                    Input::Tokens { .. } => MissingPolicy::Error,
-                };
-                IntegerInput::Features { fraction, missing, scalers: input.feature_scalers().collect() }
-            }
-        };
-        let layers = image.layers().iter().map(|layer| IntegerLayer {
-            shape: layer.shape,
-            input: IntegerMatrix::of_image(layer.input),
-            recurrent: IntegerMatrix::of_image(layer.recurrent),
-            bias: layer.bias.to_vec(),
-            recurrent_bias: layer.recurrent_bias.to_vec(),
-        });
-        let head = image.head();
-        Self {
-            name: header.name.into(),
-            checkpoint: header.checkpoint.into(),
-            channels: names(header.channels),
-            labels: names(header.labels),
-            input,
-            layers: layers.collect(),
-            head: IntegerHead {
-                shape: head.shape,
-                weights: IntegerMatrix::of_image(head.weights),
-                bias: head.bias.to_vec(),
-            },
-            golden: image
-                .golden()
-                .iter()
-                .map(|sequence| GoldenSequence {
-                    samples: sequence.samples().flatten().copied().collect(),
-                    outputs: sequence.expected().flatten().copied().collect(),
-                })
-                .collect(),
-        }
-    }
-
     /// Numbers per raw sample.
     pub fn raw_width(&self) -> usize {
         match &self.input {
@@ -149,20 +113,89 @@ impl IntegerModel {
             IntegerInput::Tokens { .. } => 1,
         }
     }
+
+    /// Width of the vector that the first layer sees.
+    pub fn input_width(&self) -> usize {
+        match &self.input {
+            IntegerInput::Features { scalers, .. } => scalers.len(),
+            IntegerInput::Tokens { table, .. } => table.columns,
+        }
+    }
 }
 
-impl IntegerMatrix {
+impl IntegerTable {
     /// Number of rows.
     pub fn rows(&self) -> usize {
         self.scales.len()
     }
+}
 
-    /// Borrowed, as the image has it.
-    pub(crate) fn of_image(matrix: Matrix<'_>) -> Self {
-        Self {
-            columns: matrix.columns,
-            scales: matrix.scales.iter().map(|&word| Requantizer::from_word(word)).collect(),
-            weights: matrix.weights.to_vec(),
-        }
+impl IntegerMatrix {
+    /// Without rows.
+    pub(crate) fn empty(columns: usize) -> Self {
+        Self { columns, multipliers: Vec::new(), weights: Vec::new() }
     }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.multipliers.len()
+    }
+
+    /// The weights of a row; empty where there is none.
+    pub fn row(&self, row: usize) -> &[i8] {
+        let start = row.saturating_mul(self.columns);
+        self.weights.get(start..).and_then(|weights| weights.get(..self.columns)).unwrap_or(&[])
+    }
+
+    /// By row, the largest magnitude that its accumulator can reach (NUMERICS §4).
+    pub fn accumulator_bounds(&self) -> impl Iterator<Item = i64> + '_ {
+        (0..self.rows()).map(|row| self.accumulator_bound(row))
+    }
+
+    fn accumulator_bound(&self, row: usize) -> i64 {
+        accumulator_bound(self.row(row).iter().copied())
+    }
+
+    pub(crate) fn is(&self, rows: usize, columns: usize) -> bool {
+        self.columns == columns && self.rows() == rows && Some(self.weights.len()) == rows.checked_mul(columns)
+    }
+}
+
+impl IntegerLayer {
+    /// The bounds of a row; `None` where it could overflow, or there is no such row.
+    pub fn row_bounds(&self, row: usize) -> Option<Bounds> {
+        let rows = self.bias.len();
+        let unit = (row + self.recurrent_bias.len()).checked_sub(rows);
+        let recurrent_bias = unit.and_then(|unit| self.recurrent_bias.get(unit)).copied().unwrap_or(0);
+        row_bounds(
+            self.input.accumulator_bound(row),
+            self.recurrent.accumulator_bound(row),
+            Multipliers::new(*self.input.multipliers.get(row)?, *self.recurrent.multipliers.get(row)?),
+            *self.bias.get(row)?,
+            recurrent_bias,
+            self.shape.shift,
+        )
+    }
+
+    /// The largest bounds of its rows, or the first row that could overflow.
+    pub fn bounds(&self) -> Result<Bounds, usize> {
+        largest(self.bias.len(), |row| self.row_bounds(row))
+    }
+}
+
+impl IntegerHead {
+    /// The bounds of a row; `None` where it could overflow, or there is no such row.
+    pub fn row_bounds(&self, row: usize) -> Option<Bounds> {
+        let multipliers = Multipliers::new(*self.weights.multipliers.get(row)?, 0);
+        row_bounds(self.weights.accumulator_bound(row), 0, multipliers, *self.bias.get(row)?, 0, self.shape.shift)
+    }
+
+    /// The largest bounds of its rows, or the first row that could overflow.
+    pub fn bounds(&self) -> Result<Bounds, usize> {
+        largest(self.bias.len(), |row| self.row_bounds(row))
+    }
+}
+
+fn largest(rows: usize, bounds: impl Fn(usize) -> Option<Bounds>) -> Result<Bounds, usize> {
+    (0..rows).try_fold(Bounds::default(), |largest, row| Ok(largest.largest(bounds(row).ok_or(row)?)))
 }

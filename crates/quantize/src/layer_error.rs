@@ -4,7 +4,7 @@
 //! network with the image's rounded weights on the engine's own scaled inputs.
 
 use emberloop_engine::Network;
-use emberloop_image::{Image, InputShape};
+use emberloop_image::{Image, LayerShape};
 
 use crate::difference::{GateError, LayerError};
 use crate::float_network::{FloatNetwork, FloatState, LayerStep, Trace, exp2, input_fraction, widen};
@@ -37,11 +37,11 @@ pub(crate) struct Look<'a> {
 
 impl LayerDifference {
     pub(crate) fn new(image: &Image<'_>) -> Self {
-        let layers = image.layers().iter().map(|layer| LayerSums {
+        let layers = image.header().layers.iter().map(|layer| LayerSums {
             hidden: 0.0,
             cell: 0.0,
-            gates: vec![0.0; layer.shape.cell.gate_count()],
-            units: usize::from(layer.shape.hidden),
+            gates: vec![0.0; layer.cell.gate_count()],
+            units: usize::from(layer.hidden),
         });
         Self { layers: layers.collect(), steps: 0.0 }
     }
@@ -76,18 +76,18 @@ impl LayerDifference {
     }
 
     pub(crate) fn errors(&self, image: &Image<'_>) -> Vec<LayerError> {
-        let error = |(index, (sums, layer)): (usize, (&LayerSums, &emberloop_image::Layer<'_>))| {
+        let error = |(index, (sums, layer)): (usize, (&LayerSums, &LayerShape))| {
             let count = (self.steps * sums.units as f64).max(1.0);
             let root = |sum: f64| (sum / count).sqrt();
-            let gates = layer.shape.cell.gates().iter().zip(&sums.gates);
+            let gates = layer.cell.gates().iter().zip(&sums.gates);
             LayerError {
                 layer: index,
                 hidden: root(sums.hidden),
-                cell: layer.shape.cell.has_cell_state().then(|| root(sums.cell)),
+                cell: layer.cell.has_cell_state().then(|| root(sums.cell)),
                 gates: gates.map(|(gate, &sum)| GateError { gate: gate.name().into(), error: root(sum) }).collect(),
             }
         };
-        self.layers.iter().zip(image.layers()).enumerate().map(error).collect()
+        self.layers.iter().zip(&image.header().layers).enumerate().map(error).collect()
     }
 }
 
@@ -106,7 +106,7 @@ impl Look<'_> {
         for (index, sums) in self.sums.layers.iter_mut().enumerate() {
             let Some((hidden, cell)) = network.layer_state(index) else { continue };
             sums.hidden += squares(hidden.iter().map(|&h| f64::from(h) * exp2(-15)), &gates.hidden[index]);
-            let fraction = i32::from(network.image().layers()[index].shape.cell_fraction);
+            let fraction = i32::from(network.image().header().layers[index].cell_fraction);
             sums.cell += squares(cell.iter().map(|&c| f64::from(c) * exp2(-fraction)), &gates.cells[index]);
             let (float, rounded) = (&gates.gates[index], &rounded_gates.gates[index]);
             let blocks = float.chunks_exact(sums.units).zip(rounded.chunks_exact(sums.units));
@@ -120,10 +120,7 @@ impl Look<'_> {
 /// What the engine's first layer has just read: the first words of its state (FORMAT §5).
 fn scaled_input<M: AsRef<[i32]> + AsMut<[i32]>>(network: &Network<'_, M>) -> Vec<f64> {
     let image = network.image();
-    let width = match image.header().input {
-        InputShape::Features { features, .. } => usize::from(features),
-        InputShape::Tokens { dimension, .. } => usize::from(dimension),
-    };
+    let width = image.header().input_width();
     let unit = exp2(-input_fraction(image));
     let halves = bytemuck::cast_slice::<i32, i16>(network.save());
     halves.iter().take(width).map(|&value| f64::from(value) * unit).collect()

@@ -7,7 +7,7 @@
 //! 3. `scaler`, `input`, `embedding`: the float scaler becomes integers, in a format that fits data and weights.
 //! 4. `layers`, `head`, `rows`, `compensation`: weights become int8 rows whose errors cancel in the output; every row
 //!    passes the proof that `Image::parse` demands, or is refused by name.
-//! 5. `integer_model`, `write_image`, `golden`: the image, with inputs and the exact outputs that the engine computed.
+//! 5. `integer_model`, `write_image`, `read_image`, `golden`: the image, with inputs and the exact outputs that the engine computed.
 //!
 //! [`QuantizedFile`] keeps the same content as safetensors. [`compare()`] holds float against fixed point,
 //! [`evaluate_image()`] scores the engine alone; both run the engine itself: there is no second arithmetic here.
@@ -53,6 +53,7 @@ mod parallel;
 mod quantize;
 mod quantized_file;
 mod raw;
+mod read_image;
 mod report;
 mod rows;
 mod scaler;
@@ -63,9 +64,11 @@ pub use aligned::AlignedBytes;
 pub use compare::{CompareOptions, Comparison, compare};
 pub use difference::{CurvePoint, GateError, LayerError};
 pub use error::QuantizeError;
-pub use evaluate::{Evaluation, evaluate_image};
+pub use evaluate::{Evaluation, EvaluationPart, EvaluationWorker, evaluate_image};
 pub use float_network::FloatNetwork;
-pub use integer_model::{GoldenSequence, IntegerHead, IntegerInput, IntegerLayer, IntegerMatrix, IntegerModel};
+pub use integer_model::{
+    GoldenSequence, IntegerHead, IntegerInput, IntegerLayer, IntegerMatrix, IntegerModel, IntegerTable,
+};
 pub use options::{Options, Rounding};
 pub use quantize::{Quantized, quantize};
 pub use quantized_file::{

@@ -85,6 +85,7 @@ pub fn quantize(checkpoint: &Checkpoint, calibration: &Dataset, options: &Option
         input_fraction: first.fraction,
         scalers: first.scalers,
         cell_fractions: model.layers.iter().map(|layer| layer.shape.cell_fraction).filter(|&bits| bits > 0).collect(),
+        shifts: model.layers.iter().map(|layer| layer.shape.shift).chain([model.head.shape.shift]).collect(),
         output_fraction: model.head.shape.fraction,
         weights,
         image_bytes: image.len_bytes(),

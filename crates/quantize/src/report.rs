@@ -20,6 +20,8 @@ pub struct QuantizationReport {
     pub scalers: Vec<ScalerReport>,
     /// LSTM: the fraction bits of each layer's cell state.
     pub cell_fractions: Vec<u8>,
+    /// By layer, and then the head: the bits by which its sums are coarser than pre-activations, or outputs, are.
+    pub shifts: Vec<u8>,
     /// The outputs' fraction bits.
     pub output_fraction: u8,
     /// By layer and gate, and the head.

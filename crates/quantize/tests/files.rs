@@ -123,9 +123,9 @@ fn other_versions_and_other_content_are_named() {
             *json = json.replacen(from, to, 1);
         }
     };
-    let error = changed(&bytes, metadata("\"format\":1", "\"format\":2")).to_string();
-    assert_eq!(error, "quantized format: expected 1, found 2; another version of emberloop wrote it");
-    let error = changed(&bytes, metadata("\"image_format\":1", "\"image_format\":9"));
+    let error = changed(&bytes, metadata("\"format\":2", "\"format\":3")).to_string();
+    assert_eq!(error, "quantized format: expected 2, found 3; another version of emberloop wrote it");
+    let error = changed(&bytes, metadata("\"image_format\":2", "\"image_format\":9"));
     assert!(matches!(error, QuantizedFlaw::ImageFormat { found: 9 }), "{error}");
     let error = changed(&bytes, metadata("\"name\":", "\"nome\":"));
     assert!(matches!(error, QuantizedFlaw::Json { .. }), "{error}");

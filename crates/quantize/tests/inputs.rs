@@ -118,7 +118,7 @@ fn large_weights_narrow_the_input() {
     let mut checkpoint = recipe.checkpoint();
     let dataset = recipe.dataset(40, 1);
     let plain = quantize(&checkpoint, &dataset, &Options::default()).unwrap();
-    checkpoint.tensors.get_mut("rnn.weight_ih_l0").unwrap().values[0] = 700.0;
+    checkpoint.tensors.get_mut("rnn.weight_ih_l0").unwrap().values[0] = 2800.0;
     let quantized = quantize(&checkpoint, &dataset, &Options::default()).unwrap();
     assert_eq!((plain.report.input_fraction, quantized.report.input_fraction), (11, 12));
     let comparison = compare(&checkpoint, &quantized.image, &dataset, CompareOptions::default()).unwrap();

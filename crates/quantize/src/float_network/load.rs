@@ -1,13 +1,14 @@
 //! Float networks of checkpoints, and of images with their integers turned back into floats.
 
-use emberloop_cells::{CellKind, Direction, RecurrentTensor, TensorName};
+use emberloop_cells::{Direction, RecurrentTensor, TensorName};
 use emberloop_checkpoint::{Architecture, Checkpoint, Pooling};
-use emberloop_image::{Image, Input, InputShape, Layer, Matrix};
+use emberloop_image::{Image, Input, InputShape, limits};
 
 use super::layer::FloatLayer;
 use super::{Embedding, FloatHead, FloatNetwork};
 use crate::QuantizeError;
 use crate::dense::Dense;
+use crate::integer_model::{IntegerLayer, IntegerMatrix, IntegerModel};
 
 impl FloatNetwork {
     /// The model of a checkpoint. A regression's target scaler is folded into the head: outputs are in raw units.
@@ -48,22 +49,25 @@ impl FloatNetwork {
     /// What an image's integers stand for, in float: only the weights are rounded. Its input is the *scaled* input of
     /// the device, `x · 2^-n`; tokens have been looked up, so that its first layer reads their vectors.
     pub(crate) fn of_image(image: &Image<'_>) -> Self {
+        let model = IntegerModel::of_image(image);
         let mut fraction = input_fraction(image);
         let mut layers = Vec::new();
-        for layer in image.layers() {
+        for layer in &model.layers {
             layers.push(float_layer(layer, fraction));
             fraction = 15;
         }
-        let head = image.head();
-        let head_fraction = i32::from(head.shape.fraction);
-        let weights = dequantize(head.weights, fraction, head_fraction);
-        let bias = head.bias.iter().map(|&bias| f64::from(bias) * exp2(-head_fraction)).collect();
+        let head = model.head;
+        let to = i32::from(head.shape.fraction) - i32::from(head.shape.shift);
+        let weights = dequantize(&head.weights, fraction, to);
+        let bias = head.bias.iter().zip(&head.weights.multipliers);
+        let bias = bias.map(|(&bias, &multiplier)| dequantize_bias(bias, to, &[multiplier]));
         let pooling = match head.shape.pooling {
             emberloop_image::Pooling::Last => Pooling::Last,
             emberloop_image::Pooling::Mean => Pooling::Mean,
             emberloop_image::Pooling::Every => Pooling::Every,
         };
-        Self { embedding: None, layers, head: FloatHead { weights: weights.transposed(), bias }, pooling }
+        let head = FloatHead { weights: weights.transposed(), bias: bias.collect() };
+        Self { embedding: None, layers, head, pooling }
     }
 }
 
@@ -75,32 +79,44 @@ pub(crate) fn input_fraction(image: &Image<'_>) -> i32 {
     }
 }
 
-fn float_layer(layer: &Layer<'_>, fraction: i32) -> FloatLayer {
-    let hidden = usize::from(layer.shape.hidden);
-    let bias = |values: &[i32]| values.iter().map(|&bias| f64::from(bias) * exp2(-16)).collect::<Vec<_>>();
-    let mut recurrent_bias = vec![0.0; layer.bias.len()];
-    let separate = match layer.shape.cell {
-        CellKind::GruResetAfter => 2 * hidden,
-        CellKind::Rnn | CellKind::Lstm | CellKind::GruResetBefore => layer.bias.len(),
-    };
-    recurrent_bias[separate..].copy_from_slice(&bias(layer.recurrent_bias));
+fn float_layer(layer: &IntegerLayer, fraction: i32) -> FloatLayer {
+    let to = i32::from(limits::PREACTIVATION_FRACTION) - i32::from(layer.shape.shift);
+    let rows = layer.bias.len();
+    let first_separate = rows - layer.recurrent_bias.len();
+    let (mut input_bias, mut recurrent_bias) = (Vec::new(), Vec::new());
+    for (row, &bias) in layer.bias.iter().enumerate() {
+        let (input, recurrent) = (layer.input.multipliers[row], layer.recurrent.multipliers[row]);
+        if let Some(unit) = row.checked_sub(first_separate) {
+            input_bias.push(dequantize_bias(bias, to, &[input]));
+            recurrent_bias.push(dequantize_bias(layer.recurrent_bias[unit], to, &[recurrent]));
+        } else {
+            input_bias.push(dequantize_bias(bias, to, &[input, recurrent]));
+            recurrent_bias.push(0.0);
+        }
+    }
     FloatLayer {
         cell: layer.shape.cell,
-        hidden,
-        input_weights: dequantize(layer.input, fraction, 16).transposed(),
-        recurrent_weights: dequantize(layer.recurrent, 15, 16).transposed(),
-        input_bias: bias(layer.bias),
+        hidden: usize::from(layer.shape.hidden),
+        input_weights: dequantize(&layer.input, fraction, to).transposed(),
+        recurrent_weights: dequantize(&layer.recurrent, 15, to).transposed(),
+        input_bias,
         recurrent_bias,
     }
 }
 
-/// `R` brings `2^-from` to `2^-to`: a weight of 1 stands for `factor · 2^(from - to)`.
-fn dequantize(matrix: Matrix<'_>, from: i32, to: i32) -> Dense {
-    let rows = matrix.rows().flat_map(|(weights, requantizer)| {
-        let scale = requantizer.factor() * exp2(from - to);
-        weights.iter().map(move |&weight| f64::from(weight) * scale)
+/// `S` brings `2^-from` to `2^-to`: a weight of 1 stands for `m · 2^(from - to - 16)`.
+fn dequantize(matrix: &IntegerMatrix, from: i32, to: i32) -> Dense {
+    let rows = matrix.multipliers.iter().enumerate().flat_map(|(row, &multiplier)| {
+        let scale = f64::from(multiplier) * exp2(from - to - 16);
+        matrix.row(row).iter().map(move |&weight| f64::from(weight) * scale)
     });
     Dense { columns: matrix.columns, values: rows.collect() }
+}
+
+/// A bias without the halves that make up for the products' rounding down.
+fn dequantize_bias(bias: i32, to: i32, multipliers: &[i16]) -> f64 {
+    let halves = multipliers.iter().filter(|&&multiplier| multiplier != 0).count();
+    (f64::from(bias) - 0.5 * halves as f64) * exp2(-to)
 }
 
 fn values(checkpoint: &Checkpoint, name: &str) -> Vec<f64> {

@@ -5,15 +5,20 @@
 //! | tensor | type | shape | |
 //! |---|---|---|---|
 //! | `rnn.weight_ih_l0`, `rnn.weight_hh_l0` | I8 | as in PyTorch | the weights' integers |
+//! | `….multiplier` | I16 | `[rows]` | what brings a row's accumulator to the format of its sum (NUMERICS §3.1) |
 //! | `….scale` | F64 | `[rows]` | what an integer of 1 stands for: `float ≈ integer · scale`, exact |
-//! | `….requantizer` | I16 | `[rows, 3]` | multiplier, left shift, right shift (NUMERICS §3) |
-//! | `rnn.bias_l0` | I32 | `[gates · hidden]` | both biases, Q15.16 |
-//! | `rnn.bias_hn_l0` | I32 | `[hidden]` | GRU with reset-after: the new gate's recurrent bias, Q15.16 |
-//! | `head.weight`, `head.bias` | I8, I32 | as in PyTorch | the bias in the outputs' format |
+//! | `….accumulator_bound` | I32 | `[rows]` | the largest magnitude that a row's accumulator can reach (NUMERICS §4) |
+//! | `rnn.bias_l0` | I32 | `[gates · hidden]` | both biases, `Q(15+k).(16-k)` with `k` the layer's shift; they make up for the products' rounding down |
+//! | `rnn.bias_hn_l0` | I32 | `[hidden]` | GRU with reset-after: the new gate's recurrent bias, in the same format |
+//! | `rnn.bounds_l0` | I32 | `[3]` | the layer's bounds as the image carries them (FORMAT §4.2) |
+//! | `head.weight`, `head.bias`, `head.bounds` | I8, I32, I32 | as in PyTorch | `head.weight` with `.multiplier`, `.scale` and `.accumulator_bound`; the bias in the outputs' format but for the head's shift |
 //! | `embedding.weight` | I8 | `[vocabulary, dimension]` | with `.scale` and `.requantizer` |
+//! | `embedding.weight.requantizer` | I16 | `[rows, 3]` | multiplier, left shift, right shift (NUMERICS §3.2) |
 //! | `scaler` | I32 | `[features, 9]` | min, max, offset, multiplier, left shift, right shift, fill, pre-shift, raw fraction (NUMERICS §5) |
 //! | `scaler.factor` | F64 | `[features]` | `scaled integer ≈ (raw · 2^pre-shift - offset) · factor`, exact |
 //! | `golden.0.inputs`, `golden.0.outputs`, … | I32 | `[steps, …]` | golden vectors |
+//!
+//! Scales, factors and bounds follow from the other tensors; a file in which they do not is refused.
 //!
 //! The key `emberloop.quantized` of `__metadata__` holds [`QuantizedMetadata`] as JSON. The image is made from the integers
 //! alone: [`QuantizedFile::image`] gives the same bytes as [`quantize`](crate::quantize()) did.
@@ -36,7 +41,7 @@ use crate::report::QuantizationReport;
 use crate::{AlignedBytes, Quantized};
 
 /// The version of the layout that this crate writes and reads.
-pub const QUANTIZED_FORMAT: u32 = 1;
+pub const QUANTIZED_FORMAT: u32 = 2;
 
 /// The key under which [`QuantizedMetadata`] stands in the file's `__metadata__`.
 pub const METADATA_KEY: &str = "emberloop.quantized";

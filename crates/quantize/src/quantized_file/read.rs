@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use emberloop_checkpoint::container::{Container, RawTensor, check_hash};
 use emberloop_data::{Inputs, Targets};
 use emberloop_engine::self_test;
-use emberloop_image::{FeatureScaler, Image, MAX_LAYERS, Requantizer, VERSION};
+use emberloop_image::{Bounds, FeatureScaler, Image, MAX_LAYERS, Requantizer, VERSION};
 use safetensors::Dtype;
 
 use super::{METADATA_KEY, QUANTIZED_FORMAT, QuantizedFile, QuantizedFlaw, QuantizedMetadata};
-use crate::integer_model::{GoldenSequence, IntegerHead, IntegerInput, IntegerLayer, IntegerMatrix, IntegerModel};
+use crate::integer_model::{
+    GoldenSequence, IntegerHead, IntegerInput, IntegerLayer, IntegerMatrix, IntegerModel, IntegerTable,
+};
 
 impl QuantizedFile {
     /// Reads and checks what [`to_bytes`](Self::to_bytes) wrote.
@@ -21,9 +23,9 @@ impl QuantizedFile {
         let metadata = read_metadata(&container)?;
         // Before the tensors: a damaged file is best called that, and not a wrong shape.
         check_hash(bytes)?;
-        let mut tensors = Tensors(container.tensors);
+        let mut tensors = Tensors { left: container.tensors, derived: BTreeMap::new() };
         let model = read_model(&metadata, &mut tensors)?;
-        if let Some((name, tensor)) = tensors.0.first_key_value() {
+        if let Some((name, tensor)) = tensors.left.first_key_value() {
             let found = format!("{:?} {:?}", tensor.dtype, tensor.shape);
             return Err(flaw(name, "no such tensor in this model".into(), found));
         }
@@ -31,7 +33,34 @@ impl QuantizedFile {
         let bytes = file.image()?;
         let image = Image::parse(&bytes)?;
         self_test(&image, vec![0; image.memory().words()])?;
+        file.check_derived(&tensors.derived)?;
         Ok(file)
+    }
+
+    /// Scales and bounds must be what the integers give.
+    fn check_derived(&self, found: &BTreeMap<String, RawTensor<'_>>) -> Result<(), QuantizedFlaw> {
+        let expected = self.tensors()?;
+        for (name, found) in found {
+            let Some(expected) = expected.get(name) else { continue };
+            let size = found.bytes.len() / found.shape[0].max(1);
+            let elements = found.bytes.chunks_exact(size).zip(expected.bytes.chunks_exact(size));
+            if let Some((element, (found, expected))) =
+                elements.enumerate().find(|(_, (found, expected))| found != expected)
+            {
+                let expected = format!("what the weights give, {} at {element}", number(expected));
+                return Err(flaw(name, expected, number(found)));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An element of 4 or 8 bytes: an integer or a float.
+fn number(bytes: &[u8]) -> String {
+    match (bytes.as_array::<4>(), bytes.as_array::<8>()) {
+        (Some(&bytes), _) => i32::from_le_bytes(bytes).to_string(),
+        (_, Some(&bytes)) => f64::from_le_bytes(bytes).to_string(),
+        (None, None) => format!("{bytes:?}"),
     }
 }
 
@@ -72,7 +101,7 @@ fn read_model(metadata: &QuantizedMetadata, tensors: &mut Tensors<'_>) -> Result
             (IntegerInput::Features { fraction, missing, scalers }, channels.len())
         }
         None => {
-            let table = tensors.matrix("embedding.weight", None, metadata.architecture.inputs)?;
+            let table = tensors.table("embedding.weight", metadata.architecture.inputs)?;
             let width = table.columns;
             (IntegerInput::Tokens { fraction, table }, width)
         }
@@ -85,17 +114,19 @@ fn read_model(metadata: &QuantizedMetadata, tensors: &mut Tensors<'_>) -> Result
     for (index, &shape) in metadata.layers.iter().enumerate() {
         let hidden = usize::from(shape.hidden);
         let rows = shape.cell.gate_count() * hidden;
-        let input = tensors.matrix(&format!("rnn.weight_ih_l{index}"), Some(rows), width)?;
-        let recurrent = tensors.matrix(&format!("rnn.weight_hh_l{index}"), Some(rows), hidden)?;
+        let input = tensors.matrix(&format!("rnn.weight_ih_l{index}"), rows, width)?;
+        let recurrent = tensors.matrix(&format!("rnn.weight_hh_l{index}"), rows, hidden)?;
         let bias = tensors.integers(&format!("rnn.bias_l{index}"), &[rows])?;
         let separate = shape.cell.has_separate_recurrent_bias();
         let name = format!("rnn.bias_hn_l{index}");
         let recurrent_bias = if separate { tensors.integers(&name, &[hidden])? } else { Vec::new() };
+        tensors.derived(&format!("rnn.bounds_l{index}"), Dtype::I32, Bounds::WORDS)?;
         layers.push(IntegerLayer { shape, input, recurrent, bias, recurrent_bias });
         width = hidden;
     }
     let outputs = usize::from(metadata.head.outputs);
-    let weights = tensors.matrix("head.weight", Some(outputs), width)?;
+    let weights = tensors.matrix("head.weight", outputs, width)?;
+    tensors.derived("head.bounds", Dtype::I32, Bounds::WORDS)?;
     let head = IntegerHead { shape: metadata.head, weights, bias: tensors.integers("head.bias", &[outputs])? };
     let raw_width = if metadata.missing.is_some() { channels.len() } else { 1 };
     let golden = tensors.golden(raw_width, outputs)?;
@@ -103,55 +134,70 @@ fn read_model(metadata: &QuantizedMetadata, tensors: &mut Tensors<'_>) -> Result
     Ok(IntegerModel { name, checkpoint, channels, labels, input, layers, head, golden })
 }
 
-/// What has not been taken yet.
-struct Tensors<'data>(BTreeMap<String, RawTensor<'data>>);
+struct Tensors<'data> {
+    /// What has not been taken yet.
+    left: BTreeMap<String, RawTensor<'data>>,
+    /// What follows from the other tensors, to be checked against them.
+    derived: BTreeMap<String, RawTensor<'data>>,
+}
 
-impl Tensors<'_> {
+impl<'data> Tensors<'data> {
     /// Takes a tensor of this type and, where given, these dimensions.
-    fn take(
-        &mut self,
-        name: &str,
-        dtype: Dtype,
-        shape: &[Option<usize>],
-    ) -> Result<(Vec<usize>, Vec<u8>), QuantizedFlaw> {
+    fn take(&mut self, name: &str, dtype: Dtype, shape: &[Option<usize>]) -> Result<RawTensor<'data>, QuantizedFlaw> {
         let dimensions = || {
             let each = shape.iter().map(|size| size.map_or("any".into(), |size| size.to_string()));
             format!("{dtype:?} [{}]", each.collect::<Vec<_>>().join(", "))
         };
-        let Some(tensor) = self.0.remove(name) else { return Err(flaw(name, dimensions(), "no such tensor".into())) };
+        let Some(tensor) = self.left.remove(name) else {
+            return Err(flaw(name, dimensions(), "no such tensor".into()));
+        };
         let fits = tensor.shape.len() == shape.len()
             && tensor.shape.iter().zip(shape).all(|(found, expected)| expected.is_none_or(|size| size == *found));
         if tensor.dtype != dtype || !fits {
             return Err(flaw(name, dimensions(), format!("{:?} {:?}", tensor.dtype, tensor.shape)));
         }
-        Ok((tensor.shape, tensor.bytes.into_owned()))
+        Ok(tensor)
     }
 
     fn integers(&mut self, name: &str, shape: &[usize]) -> Result<Vec<i32>, QuantizedFlaw> {
         let shape: Vec<_> = shape.iter().copied().map(Some).collect();
-        let (_, bytes) = self.take(name, Dtype::I32, &shape)?;
-        Ok(bytes.as_chunks::<4>().0.iter().map(|&bytes| i32::from_le_bytes(bytes)).collect())
+        let tensor = self.take(name, Dtype::I32, &shape)?;
+        Ok(tensor.bytes.as_chunks::<4>().0.iter().map(|&bytes| i32::from_le_bytes(bytes)).collect())
     }
 
-    fn matrix(&mut self, name: &str, rows: Option<usize>, columns: usize) -> Result<IntegerMatrix, QuantizedFlaw> {
-        let (shape, weights) = self.take(name, Dtype::I8, &[rows, Some(columns)])?;
-        let rows = Some(shape[0]);
+    /// Takes a vector that follows from other tensors.
+    fn derived(&mut self, name: &str, dtype: Dtype, length: usize) -> Result<(), QuantizedFlaw> {
+        let tensor = self.take(name, dtype, &[Some(length)])?;
+        self.derived.insert(name.into(), tensor);
+        Ok(())
+    }
+
+    fn matrix(&mut self, name: &str, rows: usize, columns: usize) -> Result<IntegerMatrix, QuantizedFlaw> {
+        let weights = self.take(name, Dtype::I8, &[Some(rows), Some(columns)])?;
+        let multipliers = self.take(&format!("{name}.multiplier"), Dtype::I16, &[Some(rows)])?;
+        self.derived(&format!("{name}.scale"), Dtype::F64, rows)?;
+        self.derived(&format!("{name}.accumulator_bound"), Dtype::I32, rows)?;
+        let multipliers = multipliers.bytes.as_chunks::<2>().0.iter().map(|&bytes| i16::from_le_bytes(bytes));
+        Ok(IntegerMatrix { columns, multipliers: multipliers.collect(), weights: signed(&weights) })
+    }
+
+    fn table(&mut self, name: &str, columns: usize) -> Result<IntegerTable, QuantizedFlaw> {
+        let weights = self.take(name, Dtype::I8, &[None, Some(columns)])?;
+        let rows = weights.shape[0];
         let requantizer_name = format!("{name}.requantizer");
-        let (_, requantizers) = self.take(&requantizer_name, Dtype::I16, &[rows, Some(3)])?;
-        // For people; what counts are the requantizers.
-        self.take(&format!("{name}.scale"), Dtype::F64, &[rows])?;
-        let words = requantizers.as_chunks::<6>().0.iter().map(|bytes| {
+        let requantizers = self.take(&requantizer_name, Dtype::I16, &[Some(rows), Some(3)])?;
+        self.derived(&format!("{name}.scale"), Dtype::F64, rows)?;
+        let scales = requantizers.bytes.as_chunks::<6>().0.iter().map(|bytes| {
             let [m0, m1, l0, l1, r0, r1] = *bytes;
             let [multiplier, left, right] = [[m0, m1], [l0, l1], [r0, r1]].map(i16::from_le_bytes);
             requantizer(&requantizer_name, i32::from(multiplier), i32::from(left), i32::from(right))
         });
-        let weights = weights.into_iter().map(|byte| byte as i8).collect();
-        Ok(IntegerMatrix { columns, scales: words.collect::<Result<_, _>>()?, weights })
+        Ok(IntegerTable { columns, scales: scales.collect::<Result<_, _>>()?, weights: signed(&weights) })
     }
 
     fn scalers(&mut self, features: usize) -> Result<Vec<FeatureScaler>, QuantizedFlaw> {
         let values = self.integers("scaler", &[features, 9])?;
-        self.take("scaler.factor", Dtype::F64, &[Some(features)])?;
+        self.derived("scaler.factor", Dtype::F64, features)?;
         let scalers = values.as_chunks::<9>().0.iter().map(|values| {
             let &[min, max, offset, multiplier, left, right, fill, pre_shift, raw_fraction] = values;
             let out_of_range = |expected: &str, found: i32| flaw("scaler", expected.into(), found.to_string());
@@ -173,7 +219,7 @@ impl Tensors<'_> {
         let mut golden = Vec::new();
         loop {
             let name = format!("golden.{}.inputs", golden.len());
-            if !self.0.contains_key(&name) {
+            if !self.left.contains_key(&name) {
                 return Ok(golden);
             }
             let steps = self.rows(&name, width)?;
@@ -185,11 +231,15 @@ impl Tensors<'_> {
 
     /// The number of rows of a tensor that is still to be taken.
     fn rows(&self, name: &str, width: usize) -> Result<usize, QuantizedFlaw> {
-        match self.0.get(name).map(|tensor| tensor.shape.as_slice()) {
+        match self.left.get(name).map(|tensor| tensor.shape.as_slice()) {
             Some(&[rows, _]) => Ok(rows),
             found => Err(flaw(name, format!("two dimensions, [any, {width}]"), format!("{found:?}"))),
         }
     }
+}
+
+fn signed(weights: &RawTensor<'_>) -> Vec<i8> {
+    weights.bytes.iter().map(|&byte| byte as i8).collect()
 }
 
 /// A requantizer whose parts fit their bits; `Image::parse` judges its values.
