@@ -5,23 +5,33 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use emberloop_checkpoint::Checkpoint;
-use emberloop_image::{Image, InputShape, Matrix, accumulator_bound, limits};
+use emberloop_image::{Image, InputShape, Multipliers, limits};
 use serde_json::{Value, json};
 
+use crate::certificate::Certificate;
 use crate::model::{ImageFile, Model};
 use crate::output::{self, bytes};
 
-/// Show a model file: shapes, scales, bytes, RAM, provenance. Reads checkpoints, quantized safetensors and images.
+/// Show a model file: shapes, scales, bytes, RAM, provenance, and what is proved of its arithmetic. Reads checkpoints,
+/// quantized safetensors and images.
 #[derive(Args)]
 pub struct Inspect {
     /// The file.
     file: PathBuf,
+    /// Images: also the proved bounds of every single row.
+    #[arg(long)]
+    rows: bool,
 }
 
 impl Inspect {
     /// Runs the command.
     pub fn run(self, json: bool) -> Result<()> {
-        let facts = match Model::read(&self.file)? {
+        let model = Model::read(&self.file)?;
+        let certificate = match &model {
+            Model::Float(_) => None,
+            Model::Image(file) | Model::Quantized(file, _) => Some(Certificate::new(&file.parse()?, self.rows)),
+        };
+        let mut facts = match model {
             Model::Float(checkpoint) => of_checkpoint(&checkpoint)?,
             Model::Image(file) => of_image(&file, "device image")?,
             Model::Quantized(file, metadata) => {
@@ -33,7 +43,13 @@ impl Inspect {
                 facts
             }
         };
-        if json { output::print_json(&facts) } else { output::print(&text(&facts, 0)) }
+        if json {
+            if let Some(certificate) = certificate {
+                facts["certificate"] = serde_json::to_value(certificate)?;
+            }
+            return output::print_json(&facts);
+        }
+        output::print(&(text(&facts, 0) + &certificate.map_or(String::new(), |certificate| certificate.text())))
     }
 }
 
@@ -69,6 +85,7 @@ fn of_image(file: &ImageFile, kind: &str) -> Result<Value> {
         }),
     };
     let golden = image.golden();
+    let head = image.head().multipliers.iter().map(|&word| Multipliers::from_word(word).input());
     Ok(json!({
         "kind": kind,
         "name": header.name,
@@ -85,7 +102,8 @@ fn of_image(file: &ImageFile, kind: &str) -> Result<Value> {
             "task": format!("{:?}", header.head.task).to_lowercase(),
             "pooling": format!("{:?}", header.head.pooling).to_lowercase(),
             "format": format!("Q{}.{}", 31 - header.head.fraction, header.head.fraction),
-            "weight_scales": weight_scales(image.head().weights, HIDDEN_FRACTION, header.head.fraction),
+            "shift": header.head.shift,
+            "weight_scales": weight_scales(head, header.head.shift, HIDDEN_FRACTION, header.head.fraction),
             "labels": header.labels.split('\n').collect::<Vec<_>>(),
         },
         "golden": { "sequences": golden.len(), "steps": golden.iter().map(|sequence| sequence.steps()).sum::<usize>() },
@@ -117,11 +135,11 @@ fn input_fraction(input: InputShape) -> u8 {
     }
 }
 
-/// Smallest and largest real value of one unit of int8, over the rows: what turns activations with `from` fraction bits
-/// into products with `to` of them.
-fn weight_scales(matrix: Matrix<'_>, from: u8, to: u8) -> Value {
-    let unit = (f64::from(from) - f64::from(to)).exp2();
-    let scales = matrix.rows().map(|(_, requantizer)| requantizer.factor() * unit).filter(|&scale| scale > 0.0);
+/// Smallest and largest real value of one unit of int8, over the rows with these multipliers: what turns activations with
+/// `from` fraction bits into sums with `to` of them, shifted left by `shift` (NUMERICS §3.1).
+fn weight_scales(multipliers: impl Iterator<Item = i32>, shift: u8, from: u8, to: u8) -> Value {
+    let unit = (f64::from(from) + f64::from(shift) - 16.0 - f64::from(to)).exp2();
+    let scales = multipliers.map(|multiplier| f64::from(multiplier) * unit).filter(|&scale| scale > 0.0);
     let (smallest, largest) =
         scales.fold((f64::INFINITY, 0.0f64), |(low, high), scale| (low.min(scale), high.max(scale)));
     if largest == 0.0 { Value::Null } else { json!({ "smallest": smallest, "largest": largest }) }
@@ -129,30 +147,30 @@ fn weight_scales(matrix: Matrix<'_>, from: u8, to: u8) -> Value {
 
 fn layers(image: &Image<'_>, input_fraction: u8) -> Vec<Value> {
     let mut fraction = input_fraction;
-    let layers = image.layers().iter().map(|layer| {
-        // How much of the 32 bits the fullest accumulator of a matrix may use: the proof of NUMERICS §4.
-        let use_of = |matrix: Matrix<'_>| {
-            let largest = matrix.rows().map(|(weights, _)| accumulator_bound(weights)).max().unwrap_or(0);
-            (largest as f64).log2().max(0.0)
-        };
+    let layers = image.layers().map(|layer| {
         let from = std::mem::replace(&mut fraction, HIDDEN_FRACTION);
+        let (to, shift) = (limits::PREACTIVATION_FRACTION, layer.shape.shift);
+        let multipliers = layer.multipliers.iter().map(|&word| Multipliers::from_word(word));
         json!({
             "cell": layer.shape.cell.name(), "inputs": layer.input.columns, "hidden": layer.shape.hidden,
             "weights": format!("{:?}", layer.shape.weights).to_lowercase(),
-            "cell_fraction": layer.shape.cell_fraction,
+            "cell_fraction": layer.shape.cell_fraction, "shift": shift,
             "weight_scales": {
-                "input": weight_scales(layer.input, from, limits::PREACTIVATION_FRACTION),
-                "recurrent": weight_scales(layer.recurrent, HIDDEN_FRACTION, limits::PREACTIVATION_FRACTION),
+                "input": weight_scales(multipliers.clone().map(Multipliers::input), shift, from, to),
+                "recurrent": weight_scales(multipliers.map(Multipliers::recurrent), shift, HIDDEN_FRACTION, to),
             },
-            "accumulator_bits": { "input": use_of(layer.input), "recurrent": use_of(layer.recurrent), "limit": 31 },
         })
     });
     layers.collect()
 }
 
+/// The zeros that fill up tiles and rows are no part of the model.
 fn macs(image: &Image<'_>) -> usize {
-    let layers = image.layers().iter().map(|layer| layer.input.weights.len() + layer.recurrent.weights.len());
-    layers.sum::<usize>() + image.head().weights.weights.len()
+    let layers = image.layers().map(|layer| {
+        let units = usize::from(layer.shape.hidden);
+        layer.shape.cell.gate_count() * units * (layer.input.columns + units)
+    });
+    layers.sum::<usize>() + usize::from(image.head().shape.outputs) * image.head().weights.columns
 }
 
 /// JSON as an indented outline: short lists on their line, long ones cut.

@@ -2,6 +2,7 @@
 //!
 //! One file per subcommand; each reads as the pipeline it is.
 
+mod certificate;
 mod compare;
 mod display;
 mod evaluate;

@@ -1,5 +1,7 @@
 //! An image on data: metrics of what the board will say.
 
+use std::ops::Range;
+
 use emberloop_data::metrics::Metrics;
 use emberloop_data::{Dataset, Targets};
 use emberloop_image::Image;
@@ -18,6 +20,8 @@ pub struct Evaluation {
     pub metrics: Metrics,
     /// Number of sequences.
     pub sequences: usize,
+    /// Number of steps.
+    pub steps: usize,
     /// Labels of the classes, or names of the targets.
     pub labels: Vec<String>,
     /// Raw numbers beyond the scaler's range, clipped to it.
@@ -26,34 +30,99 @@ pub struct Evaluation {
     pub missing: u64,
 }
 
-/// Runs the engine over every sequence.
+/// A network of an image, for one thread; a clone of it for another. A dataset is evaluated in parts, on threads of the
+/// caller's, in any order, and [`Evaluation::of_parts`] puts them together.
+#[derive(Clone, Debug)]
+pub struct EvaluationWorker<'a> {
+    dataset: &'a Dataset,
+    runner: FixedRunner<'a, 'a>,
+}
+
+/// What an image says about some of a dataset's sequences.
+#[derive(Clone, Debug)]
+pub struct EvaluationPart {
+    predictions: Predictions,
+    steps: usize,
+    clipped: u64,
+    missing: u64,
+}
+
+/// Runs the engine over every sequence, on all cores.
 ///
 /// # Errors
 /// If the dataset is not what the image was made for, or the engine refuses a sample.
 pub fn evaluate_image(image: &Image<'_>, dataset: &Dataset) -> Result<Evaluation, QuantizeError> {
-    check_dataset(image, dataset)?;
-    let outputs = dataset.targets.outputs();
-    let chunks = map_chunks(dataset.sequences.len(), |range| {
-        let mut runner = FixedRunner::new(image, dataset)?;
-        let mut predictions = Predictions::new(outputs);
-        for sequence in &dataset.sequences[range] {
-            let all = runner.run(sequence, |_| ())?;
-            predictions.add(&sequence.target, answers(dataset, &all, outputs));
+    let worker = EvaluationWorker::new(image, dataset)?;
+    Evaluation::of_parts(dataset, map_chunks(dataset.sequences.len(), |range| worker.clone().run(range)))
+}
+
+impl Evaluation {
+    /// The whole, of parts in the order of the dataset: the same to the last bit, however it was divided. Of several errors
+    /// it is the first in that order.
+    ///
+    /// # Errors
+    /// That of a part.
+    pub fn of_parts(
+        dataset: &Dataset,
+        parts: impl IntoIterator<Item = Result<EvaluationPart, QuantizeError>>,
+    ) -> Result<Self, QuantizeError> {
+        let mut total = EvaluationPart::new(dataset);
+        for part in parts {
+            total.append(part?);
         }
-        Ok::<_, QuantizeError>((predictions, runner.counters()))
-    });
-    let mut predictions = Predictions::new(outputs);
-    let (mut clipped, mut missing) = (0, 0);
-    for chunk in chunks {
-        let (some, counters) = chunk?;
-        predictions.append(some);
-        clipped += u64::from(counters.clipped);
-        missing += u64::from(counters.missing);
+        let labels = match &dataset.targets {
+            Targets::Classes { labels } => labels.clone(),
+            Targets::Values { names } => names.clone(),
+        };
+        Ok(Self {
+            metrics: total.predictions.metrics(&dataset.targets),
+            sequences: dataset.sequences.len(),
+            steps: total.steps,
+            labels,
+            clipped: total.clipped,
+            missing: total.missing,
+        })
     }
-    let labels = match &dataset.targets {
-        Targets::Classes { labels } => labels.clone(),
-        Targets::Values { names } => names.clone(),
-    };
-    let metrics = predictions.metrics(&dataset.targets);
-    Ok(Evaluation { metrics, sequences: dataset.sequences.len(), labels, clipped, missing })
+}
+
+impl<'a> EvaluationWorker<'a> {
+    /// Of this image and this dataset.
+    ///
+    /// # Errors
+    /// If the dataset is not what the image was made for.
+    pub fn new(image: &'a Image<'a>, dataset: &'a Dataset) -> Result<Self, QuantizeError> {
+        check_dataset(image, dataset)?;
+        Ok(Self { dataset, runner: FixedRunner::new(image, dataset)? })
+    }
+
+    /// Runs these sequences, each from a reset.
+    ///
+    /// # Errors
+    /// If the engine refuses a sample.
+    pub fn run(&mut self, sequences: Range<usize>) -> Result<EvaluationPart, QuantizeError> {
+        let mut part = EvaluationPart::new(self.dataset);
+        let before = self.runner.counters();
+        for sequence in &self.dataset.sequences[sequences] {
+            let all = self.runner.run(sequence, |_| ())?;
+            part.predictions.add(&sequence.target, answers(self.dataset, &all, self.dataset.targets.outputs()));
+            part.steps += sequence.steps;
+        }
+        let after = self.runner.counters();
+        part.clipped = u64::from(after.clipped - before.clipped);
+        part.missing = u64::from(after.missing - before.missing);
+        Ok(part)
+    }
+}
+
+impl EvaluationPart {
+    fn new(dataset: &Dataset) -> Self {
+        Self { predictions: Predictions::new(dataset.targets.outputs()), steps: 0, clipped: 0, missing: 0 }
+    }
+
+    fn append(&mut self, other: Self) {
+        self.predictions.append(other.predictions);
+        self.steps += other.steps;
+        self.clipped += other.clipped;
+        self.missing += other.missing;
+    }
 }

@@ -9,6 +9,7 @@ use crate::float_network::exp2;
 use crate::raw::RawConverter;
 
 /// One network of an image, run over sequences.
+#[derive(Clone, Debug)]
 pub(crate) struct FixedRunner<'a, 'd> {
     pub(crate) network: Network<'a, Vec<i32>>,
     raw: RawConverter,
