@@ -1,3 +1,232 @@
-//! In preparation: the portable kernel until then.
+//! Cortex-M0, M0+ and M23: Thumb-1 has one multiplication, 32 bits wide, and byte loads.
 
-pub(crate) use crate::kernel::portable as tile_sums;
+use core::arch::naked_asm;
+
+use crate::kernel::Product;
+
+/// What the loop reads and moves on; the order is that of the loads below.
+#[repr(C)]
+struct Arguments {
+    input: Operand,
+    recurrent: Operand,
+    multipliers: *const u32,
+    bias: *const i32,
+    shift: u32,
+    /// Tiles to go.
+    tiles: usize,
+}
+
+#[repr(C)]
+struct Operand {
+    columns: usize,
+    activations: *const i16,
+    tiles: *const i16,
+    /// What the rows start with whose weights have 128 added.
+    start: i32,
+}
+
+impl Operand {
+    #[inline(always)]
+    fn new(product: Product<'_>) -> Self {
+        let values = product.vector.values;
+        let start = product.vector.total.wrapping_mul(-128);
+        Self { columns: values.len(), activations: values.as_ptr(), tiles: product.tiles.as_ptr(), start }
+    }
+}
+
+/// As [`crate::kernel::portable`].
+#[inline(always)]
+pub(crate) fn tile_sums(
+    input: Product<'_>,
+    recurrent: Product<'_>,
+    multipliers: &[u32],
+    bias: &[i32],
+    shift: u32,
+    sums: &mut [[i32; 4]],
+) {
+    let tiles = sums.len();
+    let holds = |product: &Product<'_>| {
+        let columns = product.vector.values.len();
+        columns.is_multiple_of(2) && product.tiles.len() >= 2 * columns * tiles
+    };
+    if tiles == 0 || !holds(&input) || !holds(&recurrent) || multipliers.len().min(bias.len()) < 4 * tiles {
+        return;
+    }
+    let mut arguments = Arguments {
+        input: Operand::new(input),
+        recurrent: Operand::new(recurrent),
+        multipliers: multipliers.as_ptr(),
+        bias: bias.as_ptr(),
+        shift,
+        tiles,
+    };
+    // SAFETY: of each product `tiles` tiles of 2·columns values and `columns` activations are there, an even number; four
+    // multipliers and biases per tile are; and `sums` has room for four results per tile.
+    unsafe { kernel(&mut arguments, sums.as_mut_ptr().cast()) }
+}
+
+/// Four rows at a time, a column after the other: three instructions a product and one activation load for four.
+///
+/// The accumulators live in r8 to r11, which ADD reaches although loads and MULS do not. r1 counts bytes of activations; it
+/// is also the offset of the signed weights (LDRSB takes no constant), the others are LDRB with a constant.
+///
+/// # Safety
+/// `arguments` as `tile_sums` makes it; `sums` with room for `4 · tiles` words.
+#[unsafe(naked)]
+unsafe extern "C" fn kernel(arguments: *mut Arguments, sums: *mut i32) {
+    naked_asm!(
+        // One column: `$low` and `$high` are the offsets of the two pairs' unsigned weights from r3.
+        ".macro EMBERLOOP_COLUMN low, high",
+        "ldrsh r6, [r2, r1]",
+        "ldrsb r7, [r4, r1]",
+        "muls r7, r6, r7",
+        "add r8, r7",
+        "ldrb r7, [r3, #\\low]",
+        "muls r7, r6, r7",
+        "add r9, r7",
+        "ldrsb r7, [r5, r1]",
+        "muls r7, r6, r7",
+        "add r10, r7",
+        "ldrb r7, [r3, #\\high]",
+        "muls r7, r6, r7",
+        "add r11, r7",
+        "adds r1, #2",
+        ".endm",
+        // One row: S(aU; mU) + S(aW; mW) + b, shifted, with aU in `$acc` and aW where the sum goes.
+        ".macro EMBERLOOP_ROW acc, at",
+        "mov r3, \\acc",
+        "asrs r4, r3, #16",
+        "uxth r3, r3",
+        "ldr r5, [r0, #\\at]",
+        "lsrs r6, r5, #16",
+        "muls r4, r6, r4",
+        "muls r3, r6, r3",
+        "lsrs r3, r3, #16",
+        "adds r3, r3, r4",
+        "uxth r5, r5",
+        "ldr r6, [r2, #\\at]",
+        "asrs r4, r6, #16",
+        "uxth r6, r6",
+        "muls r4, r5, r4",
+        "muls r6, r5, r6",
+        "lsrs r6, r6, #16",
+        "adds r3, r3, r4",
+        "adds r3, r3, r6",
+        "ldr r4, [r1, #\\at]",
+        "adds r3, r3, r4",
+        "lsls r3, r7",
+        "str r3, [r2, #\\at]",
+        ".endm",
+        "push {{r4-r7, lr}}",
+        "mov r4, r8",
+        "mov r5, r9",
+        "mov r6, r10",
+        "mov r7, r11",
+        "push {{r4-r7}}",
+        "sub sp, #8",
+        "str r0, [sp]",
+        "str r1, [sp, #4]",
+        // A tile: W, whose accumulators wait where the sums go,
+        "emberloop_stage_input:",
+        "2:",
+        "ldr r6, [sp]",
+        "ldm r6!, {{r0, r2, r3, r7}}",
+        "bl 20f",
+        "ldr r0, [sp]",
+        "str r3, [r0, #8]",
+        "mov r4, r8",
+        "mov r5, r9",
+        "mov r6, r10",
+        "mov r7, r11",
+        "ldr r1, [sp, #4]",
+        "stm r1!, {{r4-r7}}",
+        // then U,
+        "emberloop_stage_recurrent:",
+        "ldr r6, [sp]",
+        "adds r6, #16",
+        "ldm r6!, {{r0, r2, r3, r7}}",
+        "bl 20f",
+        "ldr r6, [sp]",
+        "str r3, [r6, #24]",
+        // then the four sums.
+        "emberloop_stage_scale:",
+        "adds r6, #32",
+        "ldm r6!, {{r0, r1, r7}}",
+        "ldr r2, [sp, #4]",
+        "EMBERLOOP_ROW r8, 0",
+        "EMBERLOOP_ROW r9, 4",
+        "EMBERLOOP_ROW r10, 8",
+        "EMBERLOOP_ROW r11, 12",
+        "adds r0, #16",
+        "adds r1, #16",
+        "adds r2, #16",
+        "str r2, [sp, #4]",
+        "ldr r6, [sp]",
+        "str r0, [r6, #32]",
+        "str r1, [r6, #36]",
+        "ldr r3, [r6, #44]",
+        "subs r3, #1",
+        "str r3, [r6, #44]",
+        "beq 3f",
+        "b 2b",
+        "3:",
+        "add sp, #8",
+        "pop {{r4-r7}}",
+        "mov r8, r4",
+        "mov r9, r5",
+        "mov r10, r6",
+        "mov r11, r7",
+        "pop {{r4-r7, pc}}",
+        // The accumulators of one tile: r0 columns, r2 activations, r3 tile (moved behind it), r7 start.
+        "emberloop_stage_shared:",
+        "20:",
+        "movs r1, #0",
+        "mov r8, r1",
+        "mov r9, r7",
+        "mov r10, r1",
+        "mov r11, r7",
+        "lsrs r6, r0, #3",
+        "lsls r6, r6, #4",
+        "mov r12, r6",
+        "adds r4, r3, #1",
+        "mov r5, r4",
+        "adds r5, #16",
+        "cmp r1, r12",
+        "beq 22f",
+        // Eight columns: the first pair's values, then the second's, 16 bytes on.
+        "21:",
+        "EMBERLOOP_COLUMN 0, 16",
+        "EMBERLOOP_COLUMN 2, 18",
+        "EMBERLOOP_COLUMN 4, 20",
+        "EMBERLOOP_COLUMN 6, 22",
+        "EMBERLOOP_COLUMN 8, 24",
+        "EMBERLOOP_COLUMN 10, 26",
+        "EMBERLOOP_COLUMN 12, 28",
+        "EMBERLOOP_COLUMN 14, 30",
+        "adds r3, #32",
+        "adds r4, #16",
+        "adds r5, #16",
+        "cmp r1, r12",
+        "bne 21b",
+        "22:",
+        "lsls r6, r0, #1",
+        "cmp r1, r6",
+        "beq 24f",
+        "mov r12, r6",
+        "subs r5, #12",
+        // Two columns: the second pair is 4 bytes on.
+        "23:",
+        "EMBERLOOP_COLUMN 0, 4",
+        "EMBERLOOP_COLUMN 2, 6",
+        "adds r3, #8",
+        "adds r4, #4",
+        "adds r5, #4",
+        "cmp r1, r12",
+        "bne 23b",
+        "24:",
+        "bx lr",
+        "emberloop_stage_end:",
+        ".purgem EMBERLOOP_COLUMN",
+        ".purgem EMBERLOOP_ROW",
+    )
+}
