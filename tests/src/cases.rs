@@ -67,6 +67,16 @@ pub fn recipes() -> Vec<Recipe> {
     use CellKind::{GruResetAfter, GruResetBefore, Lstm, Rnn};
     use Missing::{Error, HoldLast, Mean};
     let case = Recipe::new;
+    let every = |name, cell| case(name, cell).hidden(&[17]).pooling(Pooling::Every);
+    let two = |name, cell| case(name, cell).features(9, HoldLast).pooling(Pooling::Mean).regression(2, 12);
+    let low = |name, cell| {
+        let shifts = &[0, 1, 2, 3, 4, 5, 6, 7];
+        case(name, cell).tokens(5, 7).hidden(&[1, 2, 3, 4, 5, 6, 7, 8]).shifts(shifts).regression(4, 12)
+    };
+    let high = |name, cell| {
+        let shifts = &[8, 9, 10, 11, 12, 13, 14, 15];
+        case(name, cell).tokens(5, 8).hidden(&[9, 10, 11, 12, 13, 14, 15, 16]).shifts(shifts).regression(5, 12)
+    };
     vec![
         // Every cell: one layer, features that are always there, the last step counts.
         case("rnn", Rnn),
@@ -74,19 +84,15 @@ pub fn recipes() -> Vec<Recipe> {
         case("gru", GruResetAfter),
         case("gru_before", GruResetBefore),
         // Every cell: tokens, a regression at every step.
-        case("rnn_tokens", Rnn).tokens(7, 3).hidden(&[17]).pooling(Pooling::Every).regression(1, 30),
-        case("lstm_tokens", Lstm).tokens(2, 9).hidden(&[17]).pooling(Pooling::Every).regression(2, 0),
-        case("gru_tokens", GruResetAfter).tokens(50, 1).hidden(&[17]).pooling(Pooling::Every).regression(1, 20),
-        case("gru_before_tokens", GruResetBefore).tokens(1, 5).hidden(&[17]).pooling(Pooling::Every).regression(3, 8),
+        every("rnn_tokens", Rnn).tokens(7, 3).regression(1, 30).head_shift(4),
+        every("lstm_tokens", Lstm).tokens(2, 9).regression(2, 0).head_shift(5),
+        every("gru_tokens", GruResetAfter).tokens(50, 1).regression(1, 20).head_shift(6),
+        every("gru_before_tokens", GruResetBefore).tokens(1, 5).regression(3, 8).head_shift(7),
         // Every cell: two layers, missing numbers held, a mean over the steps.
-        case("rnn_two", Rnn).features(9, HoldLast).hidden(&[17, 5]).pooling(Pooling::Mean).regression(2, 12),
-        case("lstm_two", Lstm).features(9, HoldLast).hidden(&[17, 5]).pooling(Pooling::Mean).regression(2, 12),
-        case("gru_two", GruResetAfter).features(9, HoldLast).hidden(&[17, 5]).pooling(Pooling::Mean).regression(2, 12),
-        case("gru_before_two", GruResetBefore)
-            .features(9, HoldLast)
-            .hidden(&[5, 17])
-            .pooling(Pooling::Mean)
-            .regression(2, 12),
+        two("rnn_two", Rnn).hidden(&[17, 5]).head_shift(8),
+        two("lstm_two", Lstm).hidden(&[17, 5]).head_shift(9),
+        two("gru_two", GruResetAfter).hidden(&[17, 5]).head_shift(10),
+        two("gru_before_two", GruResetBefore).hidden(&[5, 17]).head_shift(11),
         // Every cell: three layers of odd widths.
         case("rnn_three", Rnn).tokens(11, 3).hidden(&[5, 1, 33]).pooling(Pooling::Mean),
         case("lstm_three", Lstm).features(1, Mean).hidden(&[1, 5, 1]).pooling(Pooling::Every).cell_fraction(18),
@@ -107,7 +113,16 @@ pub fn recipes() -> Vec<Recipe> {
             .tokens(1, 1)
             .hidden(&[9])
             .cell_fraction(24),
-        // The longest row that NUMERICS §4 lets through: 516 · 127 · 32767 is just below 2^31.
+        // Every cell: every shift, in layers of every width up to two blocks of columns.
+        low("rnn_shifts_low", Rnn).head_shift(0),
+        low("lstm_shifts_low", Lstm).head_shift(1),
+        low("gru_shifts_low", GruResetAfter).head_shift(2),
+        low("gru_before_shifts_low", GruResetBefore).head_shift(3),
+        high("rnn_shifts_high", Rnn).head_shift(12),
+        high("lstm_shifts_high", Lstm).head_shift(13),
+        high("gru_shifts_high", GruResetAfter).head_shift(14),
+        high("gru_before_shifts_high", GruResetBefore).head_shift(15),
+        // The longest row of full weights that NUMERICS §4 lets through: 516 · 127 · 2^15 is just below 2^31.
         case("rnn_longest_row", Rnn).features(516, Error).hidden(&[1]).weights(Weights::Extreme),
         // One class, one unit, one token.
         case("gru_smallest", GruResetAfter).tokens(1, 1).hidden(&[1]).regression(1, 16),
@@ -123,7 +138,7 @@ mod tests {
     use super::*;
     use crate::model::Task;
     use crate::recipe::InputRecipe;
-    use crate::reference::reader;
+    use crate::reference::{proof, reader};
 
     #[test]
     fn every_cell_meets_every_option() {
@@ -146,9 +161,32 @@ mod tests {
             assert!(has(&|recipe| matches!(recipe.input, InputRecipe::Tokens { .. })), "{cell:?} with tokens");
             assert!(has(&|recipe| matches!(recipe.input, InputRecipe::Features { .. })), "{cell:?} with features");
         }
+        for shift in 0..=15 {
+            let models = || recipes.iter().map(|recipe| recipe.model(&mut Random::named(&recipe.name)));
+            assert!(models().any(|model| model.head.shift == shift), "a head with shift {shift}");
+            for cell in CellKind::ALL {
+                let has = |model: &Model| model.layers.iter().any(|layer| layer.cell == cell && layer.shift == shift);
+                assert!(models().any(|model| has(&model)), "{cell:?} with shift {shift}");
+            }
+        }
         for fraction in [18, 21, 24] {
             assert!(single(CellKind::Lstm).any(|recipe| recipe.cell_fraction == fraction), "cell_fraction {fraction}");
         }
+    }
+
+    /// The bounds of NUMERICS §4 are met, and some rows go to the last unit that their shift leaves room for.
+    #[test]
+    fn rows_come_close_to_their_bounds() {
+        let mut nearest = [i64::MAX; 16];
+        for model in recipes().iter().map(|recipe| recipe.model(&mut Random::named(&recipe.name))) {
+            proof::check(&model).unwrap_or_else(|error| panic!("{}: {error}", model.name));
+            let layers = model.layers.iter().map(|layer| (layer.shift, proof::layer(layer).sum));
+            for (shift, sum) in layers.chain([(model.head.shift, proof::head(&model.head).sum)]) {
+                let left = &mut nearest[usize::from(shift)];
+                *left = (*left).min((proof::LIMIT - sum) >> shift);
+            }
+        }
+        assert!(nearest.iter().filter(|&&left| left == 0).count() > 4, "units left below 2^31, by shift: {nearest:?}");
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub enum Input {
         /// Fraction bits of the embedded input.
         fraction: u8,
         /// One row per token.
-        embedding: Matrix,
+        embedding: Embedding,
     },
 }
 
@@ -77,7 +77,7 @@ pub struct Scaler {
     pub raw_fraction: i8,
 }
 
-/// A requantizer: `a·2^left·multiplier / 2^(16+right)` (NUMERICS §3).
+/// A requantizer: `a·2^left·multiplier / 2^(16+right)` (NUMERICS §3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scale {
     /// 0, or 2^14 ..= 2^15 - 1.
@@ -88,7 +88,25 @@ pub struct Scale {
     pub right: u8,
 }
 
-/// A weight matrix.
+/// An embedding table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Embedding {
+    /// Length of every token's vector.
+    pub columns: usize,
+    /// The tokens in order.
+    pub rows: Vec<Token>,
+}
+
+/// One token's vector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// From the weights to the scaled input.
+    pub scale: Scale,
+    /// The weights.
+    pub weights: Vec<i8>,
+}
+
+/// The weight matrix of a product: `W`, `U` or `V`. Its rows stand in the order of CELLS.md, whatever their order in the image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Matrix {
     /// Length of every row.
@@ -97,11 +115,11 @@ pub struct Matrix {
     pub rows: Vec<Row>,
 }
 
-/// One row of weights and its scale.
+/// One row of weights and its multiplier (NUMERICS §3.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// From the accumulator to the row's output format.
-    pub scale: Scale,
+    /// From the accumulator to the format of the row's sum: 0 to 32767.
+    pub multiplier: u16,
     /// The weights.
     pub weights: Vec<i8>,
 }
@@ -115,13 +133,15 @@ pub struct Layer {
     pub hidden: usize,
     /// LSTM: fraction bits of the cell state; 0 for the others.
     pub cell_fraction: u8,
+    /// `k`: a row's sum is in `Q(15+k).(16-k)`.
+    pub shift: u8,
     /// `W`, rows stacked by gate.
     pub input: Matrix,
     /// `U`, rows stacked by gate.
     pub recurrent: Matrix,
-    /// `b` in Q15.16, stacked by gate.
+    /// `b` in the format of the row's sum, stacked by gate.
     pub bias: Vec<i32>,
-    /// GRU reset-after: `b'` of the new gate in Q15.16; empty for the others.
+    /// GRU reset-after: `b'` of the new gate, in the same format; empty for the others.
     pub recurrent_bias: Vec<i32>,
 }
 
@@ -134,9 +154,11 @@ pub struct Head {
     pub pooling: Pooling,
     /// Fraction bits of the outputs.
     pub fraction: u8,
+    /// `k`: a row's sum has so many fraction bits fewer than the outputs.
+    pub shift: u8,
     /// `V`.
     pub weights: Matrix,
-    /// `b`, in the outputs' format.
+    /// `b`, in the format of the row's sum.
     pub bias: Vec<i32>,
 }
 

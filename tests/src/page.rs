@@ -35,7 +35,7 @@ pub fn tables(markdown: &str) -> Vec<Table> {
             inside = false;
             continue;
         };
-        let cells: Vec<String> = row.trim_end_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
+        let cells = cells(row);
         if !inside {
             tables.push(Table { section: section.clone(), columns: cells, rows: Vec::new() });
             inside = true;
@@ -50,6 +50,13 @@ pub fn tables(markdown: &str) -> Vec<Table> {
     tables
 }
 
+/// The cells of a row whose first bar is taken off. A bar behind a backslash belongs to its cell, which loses the backslash.
+fn cells(row: &str) -> Vec<String> {
+    const BAR: &str = "\u{0}";
+    let row = row.replace("\\|", BAR);
+    row.trim().trim_end_matches('|').split('|').map(|cell| cell.trim().replace(BAR, "|")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,5 +69,11 @@ mod tests {
         assert_eq!(found[0].key(), ("2", "a"));
         assert_eq!(found[0].rows, [["1", "`x`"], ["2", ""]]);
         assert_eq!(found[1].key(), ("2.1", "c"));
+    }
+
+    #[test]
+    fn a_bar_behind_a_backslash_is_no_border() {
+        let found = tables("| a | b |\n|---|---|\n| \\|x\\| | `\\|y\\|` |\n");
+        assert_eq!(found[0].rows, [["|x|", "`|y|`"]]);
     }
 }

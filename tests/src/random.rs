@@ -1,7 +1,8 @@
 //! Seeded random numbers and random parts of models that satisfy NUMERICS §4 and §5.
 
-use crate::model::{Matrix, Row, Scale, Scaler};
+use crate::model::{CellKind, Embedding, Matrix, Row, Scale, Scaler, Token};
 use crate::reference::arithmetic::{pow2, requantize};
+use crate::reference::proof;
 
 /// SplitMix64: a case is the same on every machine and for ever.
 #[derive(Clone, Debug)]
@@ -47,19 +48,54 @@ impl Random {
 pub enum Weights {
     /// As training gives them: pre-activations of some units, a gate rarely saturates.
     Plain,
-    /// Only -127 and 127, pre-activations up to the largest that is allowed: every gate saturates.
+    /// Only -127 and 127, sums up to the largest that is allowed: every gate saturates.
     Extreme,
     /// Anything at all: zero rows, single weights, tiny and huge scales.
     Wild,
 }
 
+/// The bound of a row's sum is a share for each of its parts.
+#[derive(Clone, Copy, Debug)]
+struct Shares {
+    input: i64,
+    recurrent: i64,
+    bias: i64,
+    /// Whether the bias takes whatever the products leave, to the last unit.
+    filled: bool,
+}
+
 impl Weights {
-    /// Largest product of a row in bits of Q15.16, chosen for each row.
-    fn product_bits(self, random: &mut Random) -> u32 {
+    /// A shift of a layer or of the head.
+    pub fn shift(self, random: &mut Random) -> u8 {
         match self {
-            Weights::Plain => random.between(16, 19) as u32,
-            Weights::Extreme => random.between(20, 29) as u32,
-            Weights::Wild => random.between(0, 29) as u32,
+            Weights::Plain => random.between(0, 7) as u8,
+            Weights::Extreme | Weights::Wild => random.between(0, 15) as u8,
+        }
+    }
+
+    /// How the largest sum of a row is to be shared out, in its own format.
+    fn shares(self, random: &mut Random, shift: u8) -> Shares {
+        let most = proof::LIMIT / pow2(shift.into());
+        let in_sum = |bits: i64| pow2(bits as u32) / pow2(shift.into());
+        match self {
+            Weights::Plain => {
+                // At least sixteen steps of the sum, however coarse the shift makes them.
+                let product = in_sum(random.between(16, 19)).max(16);
+                Shares { input: product, recurrent: product, bias: in_sum(17).max(16), filled: false }
+            }
+            Weights::Extreme => {
+                let total = if random.chance(50) { most } else { in_sum(random.between(20, 30)) };
+                let input = random.between(0, total);
+                let recurrent = random.between(0, total - input);
+                Shares { input, recurrent, bias: total - input - recurrent, filled: total == most }
+            }
+            Weights::Wild => {
+                let mut part = || {
+                    let largest = in_sum(random.between(0, 31)).min(most / 4);
+                    random.between(0, largest)
+                };
+                Shares { input: part(), recurrent: part(), bias: part(), filled: false }
+            }
         }
     }
 
@@ -72,38 +108,113 @@ impl Weights {
         }
     }
 
-    /// A bias in Q15.16 of at most `limit`.
-    pub fn bias(self, random: &mut Random, limit: i64) -> i32 {
-        let spread = match self {
-            Weights::Plain => pow2(17),
-            Weights::Extreme if random.chance(50) => return (limit * [-1, 1][random.between(0, 1) as usize]) as i32,
-            Weights::Extreme => pow2(21),
-            Weights::Wild => pow2(random.between(0, 30) as u32),
+    fn row(self, random: &mut Random, columns: usize, share: i64) -> Row {
+        let weights: Vec<i8> = (0..columns).map(|_| self.weight(random)).collect();
+        let largest = multiplier_within(proof::accumulator(&weights), share);
+        let multiplier = match self {
+            Weights::Extreme => largest,
+            Weights::Plain | Weights::Wild => random.between(i64::from(largest) / 2, largest.into()) as u16,
         };
-        random.between(-spread.min(limit), spread.min(limit)) as i32
+        Row { multiplier, weights }
     }
 }
 
-/// A matrix whose rows' products stay within `limit`.
-pub fn matrix(random: &mut Random, weights: Weights, rows: usize, columns: usize, limit: i64) -> Matrix {
-    let row = |_| {
-        let values: Vec<i8> = (0..columns).map(|_| weights.weight(random)).collect();
-        let bound = accumulator_bound(&values);
-        let largest = (pow2(weights.product_bits(random)) - 1).min(limit);
-        Row { scale: scale(random, bound, largest), weights: values }
+/// The largest multiplier with which the product's bound `P` stays within `share`.
+pub fn multiplier_within(accumulator: i64, share: i64) -> u16 {
+    if share <= 0 {
+        return 0;
+    }
+    // P = floor(A·m / 2^16) + 1 <= share means A·m < share · 2^16.
+    let largest = if accumulator == 0 { 32767 } else { ((share * pow2(16) - 1) / accumulator).min(32767) };
+    assert!(proof::product(accumulator, largest as u16) <= share, "the multiplier's own definition");
+    largest as u16
+}
+
+/// The rows of a layer: `W`, `U` and both biases.
+#[derive(Clone, Debug)]
+pub struct Rows {
+    /// `W`.
+    pub input: Matrix,
+    /// `U`.
+    pub recurrent: Matrix,
+    /// `b`.
+    pub bias: Vec<i32>,
+    /// `b'`, or nothing.
+    pub recurrent_bias: Vec<i32>,
+}
+
+/// The rows of a layer of so many inputs and units.
+pub fn rows(
+    random: &mut Random,
+    weights: Weights,
+    (inputs, hidden): (usize, usize),
+    cell: CellKind,
+    shift: u8,
+) -> Rows {
+    let mut rows = Rows {
+        input: Matrix { columns: inputs, rows: Vec::new() },
+        recurrent: Matrix { columns: hidden, rows: Vec::new() },
+        bias: Vec::new(),
+        recurrent_bias: Vec::new(),
     };
-    Matrix { columns, rows: (0..rows).map(row).collect() }
+    for number in 0..cell.gate_count() * hidden {
+        let shares = weights.shares(random, shift);
+        let input = weights.row(random, inputs, shares.input);
+        let recurrent = weights.row(random, hidden, shares.recurrent);
+        let mut left = shares.bias;
+        if shares.filled {
+            left = proof::LIMIT / pow2(shift.into()) - product(&input) - product(&recurrent);
+        }
+        if cell == CellKind::GruResetAfter && number >= 2 * hidden {
+            let separate = random.between(-left / 2, left / 2);
+            left -= separate.abs();
+            rows.recurrent_bias.push(separate as i32);
+        }
+        rows.bias.push(bias(random, left, shares.filled));
+        rows.input.rows.push(input);
+        rows.recurrent.rows.push(recurrent);
+    }
+    rows
+}
+
+/// The rows of a head: `V` and its biases.
+pub fn head_rows(
+    random: &mut Random,
+    weights: Weights,
+    (inputs, outputs): (usize, usize),
+    shift: u8,
+) -> (Matrix, Vec<i32>) {
+    let mut matrix = Matrix { columns: inputs, rows: Vec::new() };
+    let mut biases = Vec::new();
+    for _ in 0..outputs {
+        let shares = weights.shares(random, shift);
+        let row = weights.row(random, inputs, shares.input + shares.recurrent);
+        let left = if shares.filled { proof::LIMIT / pow2(shift.into()) - product(&row) } else { shares.bias };
+        biases.push(bias(random, left, shares.filled));
+        matrix.rows.push(row);
+    }
+    (matrix, biases)
+}
+
+fn product(row: &Row) -> i64 {
+    proof::product(proof::accumulator(&row.weights), row.multiplier)
+}
+
+/// A bias of at most `left`, or of exactly so much.
+fn bias(random: &mut Random, left: i64, exactly: bool) -> i32 {
+    let value = if exactly { left * [-1, 1][random.between(0, 1) as usize] } else { random.between(-left, left) };
+    i32::try_from(value).expect("a share of what fits int32")
 }
 
 /// An embedding: the row's largest weight comes near a random power of two of the input's format.
-pub fn embedding(random: &mut Random, weights: Weights, vocabulary: usize, dimension: usize) -> Matrix {
+pub fn embedding(random: &mut Random, weights: Weights, vocabulary: usize, dimension: usize) -> Embedding {
     let row = |_| {
         let values: Vec<i8> = (0..dimension).map(|_| weights.weight(random)).collect();
         let largest = values.iter().map(|weight| i64::from(*weight).abs()).max().unwrap_or(0);
         let bits = if weights == Weights::Extreme { 15 } else { random.between(10, 15) as u32 };
-        Row { scale: scale(random, largest, pow2(bits) - 1), weights: values }
+        Token { scale: scale(random, largest, pow2(bits) - 1), weights: values }
     };
-    Matrix { columns: dimension, rows: (0..vocabulary).map(row).collect() }
+    Embedding { columns: dimension, rows: (0..vocabulary).map(row).collect() }
 }
 
 /// A scaler of any range, pre-shift and offset that NUMERICS §5 allows.
@@ -122,13 +233,8 @@ pub fn scaler(random: &mut Random, raw_bits: u32) -> Scaler {
     Scaler { min: min as i32, max: max as i32, offset: centre as i32, scale, fill, pre_shift, raw_fraction }
 }
 
-/// `Σ|w|·32767` (NUMERICS §4).
-pub fn accumulator_bound(weights: &[i8]) -> i64 {
-    weights.iter().map(|weight| i64::from(*weight).abs()).sum::<i64>() * 32767
-}
-
-/// A random scale that takes `bound` as near below `largest` as NUMERICS §3 and §4 allow.
-pub fn scale(random: &mut Random, bound: i64, largest: i64) -> Scale {
+/// A random scale that takes `bound` as near below `largest` as NUMERICS §3.2 allows.
+fn scale(random: &mut Random, bound: i64, largest: i64) -> Scale {
     let multiplier = random.between(1 << 14, (1 << 15) - 1) as u16;
     // The scale is multiplier · 2^(left - 16 - right): with right = 1 from the largest left shift down, then with
     // left = 0 on to the largest right shift.

@@ -1,8 +1,7 @@
 //! A recipe: the shape of a model in a few words, from which a seed makes all numbers.
 
 use crate::model::{CellKind, Head, Input, Layer, Missing, Model, Pooling, Task};
-use crate::random::{self, Random, Weights};
-use crate::reference::arithmetic::{pow2, requantize};
+use crate::random::{self, Random, Rows, Weights};
 use crate::reference::input::MISSING;
 
 /// The shape of a model. Starts small and plain; the methods change one thing each.
@@ -16,6 +15,10 @@ pub struct Recipe {
     pub layers: Vec<(CellKind, usize)>,
     /// Fraction bits of every LSTM's cell state.
     pub cell_fraction: u8,
+    /// The layers' shifts; where there is none, it is random.
+    pub shifts: Vec<u8>,
+    /// The head's shift; random if `None`.
+    pub head_shift: Option<u8>,
     /// What the head sees.
     pub pooling: Pooling,
     /// What the outputs are.
@@ -59,6 +62,8 @@ impl Recipe {
             input: InputRecipe::Features { features: 3, missing: Missing::Error, raw_bits: 12 },
             layers: vec![(cell, 5)],
             cell_fraction: 21,
+            shifts: Vec::new(),
+            head_shift: None,
             pooling: Pooling::Last,
             task: Task::Classification,
             outputs: 3,
@@ -92,6 +97,16 @@ impl Recipe {
     /// Fraction bits of the LSTM's cell.
     pub fn cell_fraction(self, cell_fraction: u8) -> Self {
         Self { cell_fraction, ..self }
+    }
+
+    /// The layers' shifts, from the first on.
+    pub fn shifts(self, shifts: &[u8]) -> Self {
+        Self { shifts: shifts.to_vec(), ..self }
+    }
+
+    /// The head's shift.
+    pub fn head_shift(self, head_shift: u8) -> Self {
+        Self { head_shift: Some(head_shift), ..self }
     }
 
     /// What the head sees.
@@ -129,17 +144,14 @@ impl Recipe {
         };
         let mut width = input.width();
         let mut layers = Vec::new();
-        for &(cell, hidden) in &self.layers {
-            layers.push(self.layer(random, cell, width, hidden));
+        for (index, &(_, hidden)) in self.layers.iter().enumerate() {
+            layers.push(self.layer(random, index, width));
             width = hidden;
         }
-        let head = Head {
-            task: self.task,
-            pooling: self.pooling,
-            fraction: if self.task == Task::Classification { 16 } else { self.output_fraction },
-            weights: random::matrix(random, self.weights, self.outputs, width, pow2(30) - 1),
-            bias: (0..self.outputs).map(|_| self.weights.bias(random, pow2(30))).collect(),
-        };
+        let shift = self.head_shift.unwrap_or_else(|| self.weights.shift(random));
+        let (weights, bias) = random::head_rows(random, self.weights, (width, self.outputs), shift);
+        let fraction = if self.task == Task::Classification { 16 } else { self.output_fraction };
+        let head = Head { task: self.task, pooling: self.pooling, fraction, shift, weights, bias };
         let numbered = |what: &str, count: usize| (0..count).map(|index| format!("{what} {index}")).collect();
         let channels = match &input {
             Input::Features { scalers, .. } => numbered("channel", scalers.len()),
@@ -150,21 +162,13 @@ impl Recipe {
         Model { name, checkpoint, input, layers, head, channels, labels, golden: Vec::new() }
     }
 
-    fn layer(&self, random: &mut Random, cell: CellKind, width: usize, hidden: usize) -> Layer {
-        let rows = cell.gate_count() * hidden;
-        let limit = pow2(29) - 1;
-        let input = random::matrix(random, self.weights, rows, width, limit);
-        let recurrent = random::matrix(random, self.weights, rows, hidden, limit);
-        let bias = (0..rows).map(|_| self.weights.bias(random, pow2(30))).collect();
-        let mut recurrent_bias = Vec::new();
-        if cell == CellKind::GruResetAfter {
-            for row in &recurrent.rows[2 * hidden..] {
-                let product = requantize(random::accumulator_bound(&row.weights), row.scale);
-                recurrent_bias.push(self.weights.bias(random, limit - product));
-            }
-        }
+    fn layer(&self, random: &mut Random, index: usize, width: usize) -> Layer {
+        let (cell, hidden) = self.layers[index];
+        let shift = self.shifts.get(index).copied().unwrap_or_else(|| self.weights.shift(random));
+        let Rows { input, recurrent, bias, recurrent_bias } =
+            random::rows(random, self.weights, (width, hidden), cell, shift);
         let cell_fraction = if cell == CellKind::Lstm { self.cell_fraction } else { 0 };
-        Layer { cell, hidden, cell_fraction, input, recurrent, bias, recurrent_bias }
+        Layer { cell, hidden, cell_fraction, shift, input, recurrent, bias, recurrent_bias }
     }
 }
 

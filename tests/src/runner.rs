@@ -85,8 +85,10 @@ impl Pair<'_> {
         same("input", &unpack(input, trace.input.len()), &trace.input)?;
         for (index, layer) in trace.layers.iter().enumerate() {
             let (memory, hidden);
-            (memory, rest) = rest.split_at(layer.units.iter().flat_map(|unit| unit.memory).count());
-            (hidden, rest) = rest.split_at(layer.units.len().div_ceil(2));
+            let padded = layer.units.len().next_multiple_of(4);
+            (memory, rest) =
+                rest.split_at(if layer.units.iter().any(|unit| unit.memory.is_some()) { padded } else { 0 });
+            (hidden, rest) = rest.split_at(padded / 2);
             let hidden = unpack(hidden, layer.units.len());
             for (number, unit) in layer.units.iter().enumerate() {
                 let found = (i64::from(hidden[number]), memory.get(number).map(|&value| i64::from(value)));

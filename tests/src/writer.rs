@@ -2,7 +2,8 @@
 //!
 //! It writes what it is told, valid or not: tests of refusals need images that no exporter makes.
 
-use crate::model::{CellKind, Golden, Input, Matrix, Missing, Model, Pooling, Scale, Task};
+use crate::model::{CellKind, Golden, Input, Matrix, Missing, Model, Pooling, Row, Scale, Scaler, Task};
+use crate::reference::proof::{self, Bounds};
 
 /// Offsets of the preamble's fields (FORMAT §2).
 pub mod offset {
@@ -36,7 +37,8 @@ pub fn assemble(header: &[u8], payload: &[u8], ram_words: u32) -> Vec<u8> {
     let payload_offset = (offset::HEADER + header.len()).next_multiple_of(16);
     let mut bytes = vec![0; payload_offset];
     bytes[..4].copy_from_slice(b"EMBR");
-    put_u16(&mut bytes, offset::VERSION, 1);
+    put_u16(&mut bytes, offset::VERSION, 2);
+    put_u16(&mut bytes, offset::LAYOUT, 1);
     put_u32(&mut bytes, offset::IMAGE_BYTES, (payload_offset + payload.len()) as u32);
     put_u32(&mut bytes, offset::HEADER_BYTES, header.len() as u32);
     put_u32(&mut bytes, offset::PAYLOAD_OFFSET, payload_offset as u32);
@@ -106,6 +108,7 @@ pub fn header(model: &Model) -> Vec<u8> {
         varint(&mut out, cell_index(layer.cell));
         varint(&mut out, layer.hidden as u64);
         out.push(layer.cell_fraction);
+        out.push(layer.shift);
         varint(&mut out, 0);
     }
     varint(&mut out, model.head.outputs() as u64);
@@ -125,48 +128,138 @@ pub fn header(model: &Model) -> Vec<u8> {
         },
     );
     out.push(model.head.fraction);
+    out.push(model.head.shift);
     varint(&mut out, 0);
     text(&mut out, &model.channels.join("\n"));
     text(&mut out, &model.labels.join("\n"));
     out
 }
 
+/// A section of the payload (FORMAT §4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Section {
+    /// As in the table of FORMAT §4.
+    pub name: &'static str,
+    /// Of a section per layer: the layer.
+    pub layer: usize,
+    /// With its padding.
+    pub bytes: Vec<u8>,
+}
+
 /// The payload (FORMAT §4).
 pub fn payload(model: &Model) -> Vec<u8> {
-    let mut out = Vec::new();
+    sections(model).into_iter().flat_map(|section| section.bytes).collect()
+}
+
+/// Where a section starts in the image of a model.
+///
+/// # Panics
+/// If the model has no such section.
+pub fn section_offset(model: &Model, name: &str, layer: usize) -> usize {
+    let before = (offset::HEADER + header(model).len()).next_multiple_of(16);
+    let sections = sections(model);
+    let found = sections.iter().position(|section| (section.name, section.layer) == (name, layer));
+    let found = found.unwrap_or_else(|| panic!("{} has no section {name:?} of layer {layer}", model.name));
+    before + sections[..found].iter().map(|section| section.bytes.len()).sum::<usize>()
+}
+
+/// The sections of the payload, in order.
+pub fn sections(model: &Model) -> Vec<Section> {
+    let mut all = Vec::new();
+    let mut add = |name, layer, bytes: Vec<u8>| all.push(Section { name, layer, bytes });
     match &model.input {
-        Input::Features { scalers, .. } => {
-            for scaler in scalers {
-                words(&mut out, &[scaler.min, scaler.max, scaler.offset]);
-                scale(&mut out, scaler.scale);
-                out.extend_from_slice(&scaler.fill.to_le_bytes());
-                out.push(scaler.pre_shift);
-                out.push(scaler.raw_fraction as u8);
+        Input::Features { scalers, .. } => add("scalers", 0, scalers.iter().flat_map(scaler).collect()),
+        Input::Tokens { embedding, .. } => {
+            let mut weights: Vec<u8> = embedding.rows.iter().flat_map(|row| &row.weights).map(|&w| w as u8).collect();
+            weights.resize(weights.len().next_multiple_of(4), 0);
+            add("embedding scales", 0, embedding.rows.iter().flat_map(|row| scale(row.scale)).collect());
+            add("embedding weights", 0, weights);
+        }
+    }
+    for (index, layer) in model.layers.iter().enumerate() {
+        let order = in_tiles(layer.cell.gate_count(), layer.hidden);
+        let (input, recurrent) = (placed(&layer.input, &order), placed(&layer.recurrent, &order));
+        let multiplier = |row: &Option<&Row>| row.map_or(0, |row| row.multiplier);
+        let multipliers = input.iter().zip(&recurrent).flat_map(|(w, u)| [multiplier(w), multiplier(u)]);
+        let bias = order.iter().map(|row| row.map_or(0, |row| layer.bias[row]));
+        add("per layer: bounds", index, bounds(proof::layer(layer)));
+        add("per layer: multipliers", index, multipliers.flat_map(u16::to_le_bytes).collect());
+        add("per layer: bias", index, bias.flat_map(i32::to_le_bytes).collect());
+        if !layer.recurrent_bias.is_empty() {
+            let mut padded = layer.recurrent_bias.clone();
+            padded.resize(layer.hidden.next_multiple_of(4), 0);
+            add("per layer: recurrent bias", index, words(&padded));
+        }
+        add("per layer: input weights", index, tiles(layer.input.columns, &input));
+        add("per layer: recurrent weights", index, tiles(layer.recurrent.columns, &recurrent));
+    }
+    let head = &model.head;
+    let padded = head.outputs().next_multiple_of(4);
+    let mut multipliers: Vec<i32> = head.weights.rows.iter().map(|row| row.multiplier.into()).collect();
+    let mut bias = head.bias.clone();
+    let mut rows: Vec<Option<&Row>> = head.weights.rows.iter().map(Some).collect();
+    multipliers.resize(padded, 0);
+    bias.resize(padded, 0);
+    rows.resize(padded, None);
+    add("head bounds", 0, bounds(proof::head(head)));
+    add("head multipliers", 0, words(&multipliers));
+    add("head bias", 0, words(&bias));
+    add("head weights", 0, tiles(head.weights.columns, &rows));
+    add("golden vectors", 0, sequences(model.input.raw_width(), head.outputs(), &model.golden));
+    all
+}
+
+/// The rows of a layer, by their number in the order of CELLS.md, as the tiles of FORMAT §4.1 order them; `None` where a tile has
+/// a row beyond the last unit.
+fn in_tiles(gates: usize, hidden: usize) -> Vec<Option<usize>> {
+    let mut rows = Vec::new();
+    for group in 0..hidden.div_ceil(4) {
+        for gate in 0..gates {
+            rows.extend((4 * group..4 * group + 4).map(|unit| (unit < hidden).then_some(gate * hidden + unit)));
+        }
+    }
+    rows
+}
+
+fn placed<'a>(matrix: &'a Matrix, order: &[Option<usize>]) -> Vec<Option<&'a Row>> {
+    order.iter().map(|row| row.map(|row| &matrix.rows[row])).collect()
+}
+
+/// Rows, a multiple of four, as tiles (FORMAT §4.1). The weights of a row or column that is not there are 0.
+fn tiles(columns: usize, rows: &[Option<&Row>]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let columns: Vec<usize> = (0..columns.next_multiple_of(2)).collect();
+    let (full, left) = columns.split_at(columns.len() / 8 * 8);
+    for tile in rows.chunks(4) {
+        for together in full.chunks(8).chain(left.chunks(2)) {
+            for pair in tile.chunks(2) {
+                for &column in together {
+                    let weight = |row: Option<&Row>| {
+                        i32::from(row.and_then(|row| row.weights.get(column)).copied().unwrap_or(0))
+                    };
+                    let value = 256 * weight(pair[0]) + weight(pair[1]) + 128;
+                    out.extend_from_slice(&(value as i16).to_le_bytes());
+                }
             }
         }
-        Input::Tokens { embedding, .. } => matrix(&mut out, embedding),
     }
-    for layer in &model.layers {
-        matrix(&mut out, &layer.input);
-        matrix(&mut out, &layer.recurrent);
-        words(&mut out, &layer.bias);
-        words(&mut out, &layer.recurrent_bias);
-    }
-    matrix(&mut out, &model.head.weights);
-    words(&mut out, &model.head.bias);
-    out.extend_from_slice(&sequences(model.input.raw_width(), model.head.outputs(), &model.golden));
     out
+}
+
+/// The certificate (FORMAT §4.2). What does not fit a word is in no valid image, whatever the word.
+fn bounds(bounds: Bounds) -> Vec<u8> {
+    bounds.fields().into_iter().flat_map(|bound| (bound as u32).to_le_bytes()).collect()
 }
 
 /// Golden vectors, or a `.seq` file (FORMAT §6). With `outputs` 0 the expected outputs are left out.
 pub fn sequences(width: usize, outputs: usize, sequences: &[Golden]) -> Vec<u8> {
     let mut out = b"SEQ1".to_vec();
-    words(&mut out, &[width as i32, outputs as i32, sequences.len() as i32]);
+    out.extend(words(&[width as i32, outputs as i32, sequences.len() as i32]));
     for sequence in sequences {
-        words(&mut out, &[sequence.samples.len() as i32]);
-        sequence.samples.iter().for_each(|sample| words(&mut out, sample));
+        out.extend(words(&[sequence.samples.len() as i32]));
+        sequence.samples.iter().for_each(|sample| out.extend(words(sample)));
         if outputs > 0 {
-            sequence.outputs.iter().for_each(|expected| words(&mut out, expected));
+            sequence.outputs.iter().for_each(|expected| out.extend(words(expected)));
         }
     }
     out
@@ -174,26 +267,25 @@ pub fn sequences(width: usize, outputs: usize, sequences: &[Golden]) -> Vec<u8> 
 
 /// Words of RAM (FORMAT §5).
 pub fn ram_words(model: &Model) -> u32 {
-    let int16 = |count: usize| count.div_ceil(2);
-    let last = model.layers.last().map_or(0, |layer| layer.hidden);
-    let mut total = int16(model.input.width());
+    let padded = |count: usize| count.next_multiple_of(4);
+    let last = padded(model.layers.last().map_or(0, |layer| layer.hidden));
+    let mut total = model.input.width().div_ceil(2);
     let mut scratch = 0;
     for layer in &model.layers {
-        total += int16(layer.hidden);
-        match layer.cell {
-            CellKind::Rnn => scratch = scratch.max(int16(layer.hidden)),
-            CellKind::Lstm | CellKind::GruResetBefore => {
-                total += layer.hidden;
-                scratch = scratch.max(int16(layer.hidden));
-            }
-            CellKind::GruResetAfter => total += layer.hidden,
-        }
+        let hidden = padded(layer.hidden);
+        let (memory, needs) = match layer.cell {
+            CellKind::Rnn => (0, hidden / 2),
+            CellKind::Lstm | CellKind::GruResetBefore => (hidden, hidden / 2),
+            CellKind::GruResetAfter => (hidden, 0),
+        };
+        total += memory + hidden / 2;
+        scratch = scratch.max(needs);
     }
     if model.head.pooling == Pooling::Mean {
         total += last + 1;
-        scratch = scratch.max(int16(last));
+        scratch = scratch.max(last / 2);
     }
-    (total + model.head.outputs() + scratch) as u32
+    (total + padded(model.head.outputs()) + scratch) as u32
 }
 
 /// The index of a cell in the header (FORMAT §3).
@@ -220,21 +312,20 @@ fn text(out: &mut Vec<u8>, value: &str) {
     out.extend_from_slice(value.as_bytes());
 }
 
-fn words(out: &mut Vec<u8>, values: &[i32]) {
-    values.iter().for_each(|value| out.extend_from_slice(&value.to_le_bytes()));
+fn words(values: &[i32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-fn scale(out: &mut Vec<u8>, scale: Scale) {
-    out.extend_from_slice(&scale.multiplier.to_le_bytes());
-    out.push(scale.left);
-    out.push(scale.right);
+fn scale(scale: Scale) -> [u8; 4] {
+    let [low, high] = scale.multiplier.to_le_bytes();
+    [low, high, scale.left, scale.right]
 }
 
-/// All scales, then all weights, then zeros to a multiple of 4.
-fn matrix(out: &mut Vec<u8>, matrix: &Matrix) {
-    matrix.rows.iter().for_each(|row| scale(out, row.scale));
-    for row in &matrix.rows {
-        out.extend(row.weights.iter().map(|&weight| weight as u8));
-    }
-    out.resize(out.len().next_multiple_of(4), 0);
+fn scaler(scaler: &Scaler) -> Vec<u8> {
+    let mut out = words(&[scaler.min, scaler.max, scaler.offset]);
+    out.extend_from_slice(&scale(scaler.scale));
+    out.extend_from_slice(&scaler.fill.to_le_bytes());
+    out.push(scaler.pre_shift);
+    out.push(scaler.raw_fraction as u8);
+    out
 }

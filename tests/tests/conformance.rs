@@ -104,36 +104,59 @@ fn a_refused_state_changes_nothing() {
 /// Words of a saved state (FORMAT §5), each with values that no step can leave there.
 fn unreachable_words(model: &Model, state: &[i32]) -> Vec<(usize, i32)> {
     let mut wrong = Vec::new();
-    // -32768 in one half of a word.
-    let halves = |wrong: &mut Vec<(usize, i32)>, at: usize, count: usize| {
-        for number in 0..count {
-            let (word, shift) = (at + number / 2, 16 * (number % 2));
-            wrong.push((word, (state[word] & !(0xFFFF << shift)) | (0x8000 << shift)));
-        }
+    // One half of a word, the low one first.
+    let half = |at: usize, number: usize, value: u16| {
+        let (word, shift) = (at + number / 2, 16 * (number % 2));
+        (word, (state[word] & !(0xFFFF << shift)) | (i32::from(value) << shift))
     };
-    let mut at = model.input.width().div_ceil(2);
-    halves(&mut wrong, 0, model.input.width());
+    let padded = |units: usize| units.next_multiple_of(4);
+    let width = model.input.width();
+    wrong.extend((0..width).map(|number| half(0, number, 0x8000)));
+    wrong.extend((width..width.next_multiple_of(2)).map(|number| half(0, number, 1)));
+    let mut at = width.div_ceil(2);
     for layer in &model.layers {
+        let (units, beyond) = (0..layer.hidden, layer.hidden..padded(layer.hidden));
         if matches!(layer.cell, CellKind::GruResetAfter | CellKind::GruResetBefore) {
-            // A memory beyond its bound, and one whose rounding is not the hidden state beside it.
-            let beyond = 32_767 * (1 << 15) + 1;
-            wrong.extend(
-                (at..at + layer.hidden).flat_map(|word| [beyond, -beyond, i32::MIN].map(|value| (word, value))),
-            );
-            wrong.extend((at..at + layer.hidden).map(|word| (word, state[word] - state[word].signum() * (1 << 15))));
+            // A memory beyond its bounds, and one whose rounding is not the hidden state beside it.
+            let ends = [32_767 * (1 << 15) + 1, -(1 << 30) - 1, i32::MIN, i32::MAX];
+            wrong.extend(units.clone().flat_map(|unit| ends.map(|value| (at + unit, value))));
+            wrong.extend(units.map(|unit| (at + unit, state[at + unit] - state[at + unit].signum() * (1 << 15))));
             wrong.retain(|&(word, value)| state[word] != value);
         }
-        at += if layer.cell == CellKind::Rnn { 0 } else { layer.hidden };
-        halves(&mut wrong, at, layer.hidden);
-        at += layer.hidden.div_ceil(2);
+        if layer.cell != CellKind::Rnn {
+            wrong.extend(beyond.clone().flat_map(|unit| [1, -1, 1 << 14].map(|value| (at + unit, value))));
+            at += padded(layer.hidden);
+        }
+        wrong.extend(beyond.map(|unit| half(at, unit, 1)));
+        at += padded(layer.hidden) / 2;
     }
     if model.head.pooling == Pooling::Mean {
         let count = state.len() - 1;
-        let beyond = 32_767 * state[count] + 1;
-        wrong.extend((at..count).flat_map(|word| [beyond, -beyond, i32::MIN].map(|value| (word, value))));
+        let ends = [32_767 * state[count] + 1, -32_768 * state[count] - 1, i32::MIN];
+        wrong.extend((at..count).flat_map(|word| ends.map(|value| (word, value))));
+        let last = model.layers.last().expect("a layer").hidden;
+        wrong.extend((at + last..count).map(|word| (word, 1)));
         wrong.extend([-1, (1 << 15) + 1].map(|value| (count, value)));
     }
     wrong
+}
+
+/// The ends of the formats are reachable: a hidden state of -32768, of which version 1 knew nothing, among them.
+#[test]
+fn a_state_at_the_ends_of_its_formats_is_taken() {
+    for_every_case(|case, mut pair| {
+        for end in [-32_768, 32_767] {
+            for (layer, shape) in case.model.layers.iter().enumerate() {
+                pair.reference.set_hidden(layer, &vec![end; shape.hidden]);
+            }
+            let state = pair.reference.save();
+            pair.network.restore(&state).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+            for sample in &case.sequences[1].samples {
+                pair.step(sample).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+            }
+            pair.reset();
+        }
+    });
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Random models and samples: the engine is the reference.
 
-use emberloop_image::Image;
+use emberloop_image::{Image, Multipliers};
 use emberloop_tests::aligned::Aligned;
 use emberloop_tests::cases::Case;
 use emberloop_tests::model::{CellKind, Missing, Pooling, Task};
@@ -11,10 +11,15 @@ use emberloop_tests::runner::with_pair;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+/// Mostly small, sometimes several blocks of columns and an odd rest.
+fn width() -> impl Strategy<Value = usize> {
+    prop_oneof![4 => 1..10usize, 1 => 10..40usize]
+}
+
 fn input() -> impl Strategy<Value = InputRecipe> {
     let missing = select(&[Missing::Error, Missing::HoldLast, Missing::Mean][..]);
-    let features = (1..12usize, missing, 1..=31u32);
-    let tokens = (1..20usize, 1..12usize);
+    let features = (width(), missing, 1..=31u32);
+    let tokens = (1..20usize, width());
     prop_oneof![
         features.prop_map(|(features, missing, raw_bits)| InputRecipe::Features { features, missing, raw_bits }),
         tokens.prop_map(|(vocabulary, dimension)| InputRecipe::Tokens { vocabulary, dimension }),
@@ -22,20 +27,24 @@ fn input() -> impl Strategy<Value = InputRecipe> {
 }
 
 fn recipe() -> impl Strategy<Value = Recipe> {
-    let layers = prop::collection::vec((select(&CellKind::ALL[..]), 1..10usize), 1..=4);
+    let layers = prop::collection::vec((select(&CellKind::ALL[..]), width()), 1..=4);
     let head = (
         select(&[Pooling::Last, Pooling::Mean, Pooling::Every][..]),
         select(&[Task::Classification, Task::Regression][..]),
         1..6usize,
         0..=30u8,
     );
+    // Where there is none, the recipe takes one that is usual for its weights.
+    let shifts = (prop::collection::vec(0..=15u8, 0..4), prop::option::of(0..=15u8));
     let weights = select(&[Weights::Plain, Weights::Extreme, Weights::Wild][..]);
-    (input(), layers, 18..=24u8, head, weights, prop::collection::vec(1..20usize, 1..3)).prop_map(
-        |(input, layers, cell_fraction, (pooling, task, outputs, output_fraction), weights, steps)| Recipe {
+    (input(), layers, 18..=24u8, shifts, head, weights, prop::collection::vec(1..20usize, 1..3)).prop_map(
+        |(input, layers, cell_fraction, shifts, (pooling, task, outputs, output_fraction), weights, steps)| Recipe {
             name: "random".to_owned(),
             input,
             layers,
             cell_fraction,
+            shifts: shifts.0,
+            head_shift: shifts.1,
             pooling,
             task,
             outputs,
@@ -71,6 +80,17 @@ proptest! {
         prop_assert!(image.channels().eq(case.model.channels.iter().map(String::as_str)));
         let labels: Vec<_> = (0..).map_while(|output| image.label(output)).collect();
         prop_assert_eq!(labels, case.model.labels);
+        for (layer, written) in image.layers().zip(&case.model.layers) {
+            for (number, (input, recurrent)) in written.input.rows.iter().zip(&written.recurrent.rows).enumerate() {
+                let row = layer.row(number / written.hidden, number % written.hidden);
+                let multipliers = Multipliers::from_word(layer.multipliers[row]);
+                prop_assert!(layer.input.row(row).eq(input.weights.iter().copied()));
+                prop_assert!(layer.recurrent.row(row).eq(recurrent.weights.iter().copied()));
+                prop_assert_eq!(multipliers.input(), i32::from(input.multiplier));
+                prop_assert_eq!(multipliers.recurrent(), i32::from(recurrent.multiplier));
+                prop_assert_eq!(layer.bias[row], written.bias[number]);
+            }
+        }
         prop_assert_eq!(image.golden().len(), case.model.golden.len());
         for (found, written) in image.golden().iter().zip(&case.model.golden) {
             prop_assert!(found.samples().eq(written.samples.iter().map(Vec::as_slice)));

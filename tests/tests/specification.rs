@@ -41,7 +41,8 @@ fn numerics() {
         &[
             ("1", "value", numerics::formats),
             ("2", "v", numerics::scale_by_gate),
-            ("3.1", "a", numerics::requantization),
+            ("3.1", "a", numerics::row_scales),
+            ("3.3", "a", numerics::requantization),
             ("6.1", "p", numerics::activations),
         ],
     );
@@ -57,6 +58,7 @@ fn format() {
             ("2", "offset", format::preamble),
             ("3", "field", format::header),
             ("4", "section", format::payload),
+            ("4.2", "field", format::bounds),
             ("5", "part", format::memory),
             ("6", "words", format::sequences),
             ("7", "change", refusals::refusals),

@@ -1,6 +1,6 @@
 //! NUMERICS §6: sigmoid and tanh from one table, which is computed here from its definition.
 
-use super::arithmetic::{floor_div, pow2};
+use super::arithmetic::{fits_int16, fits_int32, floor_div, pow2, within};
 
 /// The table of §6.1 and the two functions made of it.
 pub struct Activation {
@@ -10,38 +10,37 @@ pub struct Activation {
 impl Default for Activation {
     fn default() -> Self {
         let entry = |i: i32| {
-            let t = (f64::from(i) / 64.0).tanh();
+            let t = (f64::from(i - 512) / 64.0).tanh();
             let raised = t + t * (1.0 - t * t) / (8.0 * 64.0 * 64.0);
-            ((65536.0 * raised).round() as i64).min(65535)
+            ((32768.0 * raised).round() as i64).clamp(-32768, 32767)
         };
-        Self { table: (0..=512).map(entry).collect() }
+        Self { table: (0..=1024).map(entry).collect() }
     }
 }
 
 impl Activation {
-    /// `T[0..=512]`.
+    /// `T[0..=1024]`.
     pub fn table(&self) -> &[i64] {
         &self.table
     }
 
-    /// `L(u, b)`.
-    fn interpolate(&self, magnitude: i64, bits: u32) -> i64 {
-        let index = floor_div(magnitude, pow2(bits));
-        let rest = magnitude % pow2(bits);
-        if index >= 512 {
-            return 65535;
-        }
-        let (low, high) = (self.table[index as usize], self.table[index as usize + 1]);
-        low + floor_div((high - low) * rest + pow2(bits - 1), pow2(bits))
+    /// `L(v)`, Q0.25.
+    fn interpolate(&self, v: i64) -> i64 {
+        let clamped = v.clamp(-pow2(19), pow2(19) - 1);
+        let index = (floor_div(clamped, pow2(10)) + 512) as usize;
+        let rest = clamped.rem_euclid(pow2(10));
+        self.table[index] * (1024 - rest) + self.table[index + 1] * rest
     }
 
     /// `tanh(p)`: Q15.16 to Q0.15.
     pub fn tanh(&self, p: i64) -> i64 {
-        p.signum() * floor_div(self.interpolate(p.abs(), 10) + 1, 2).min(32767)
+        let sum = fits_int32(self.interpolate(p) + pow2(9), "tanh before its rounding");
+        fits_int16(floor_div(sum, pow2(10)), "tanh")
     }
 
     /// `sigmoid(p)`: Q15.16 to Q0.15.
     pub fn sigmoid(&self, p: i64) -> i64 {
-        floor_div(65536 + p.signum() * self.interpolate(p.abs(), 11) + 2, 4)
+        let sum = fits_int32(self.interpolate(floor_div(p, 2)) + pow2(25) + pow2(10), "sigmoid before its rounding");
+        within(floor_div(sum, pow2(11)), 0, pow2(15), "sigmoid")
     }
 }

@@ -1,7 +1,10 @@
 //! NUMERICS §8: one step of each cell.
 
 use super::activation::Activation;
-use super::arithmetic::{fits_int32, floor_div, multiply_q15, pow2, requantize, saturate, scale_by_gate, within};
+use super::arithmetic::{
+    at_most, fits_int16, fits_int32, floor_div, multiply_q15, pow2, saturate, scale_by_gate, scale_row, within,
+};
+use super::proof::{self, LIMIT};
 use super::trace::{LayerTrace, Stage, UnitTrace};
 use crate::model::{CellKind, Layer, Row};
 
@@ -36,21 +39,36 @@ pub fn step(activation: &Activation, layer: &Layer, input: &[i64], state: &mut L
     }
     let mut trace = units.trace;
     for (unit, trace) in trace.iter_mut().enumerate() {
-        trace.hidden = within(state.hidden[unit], -32767, 32767, "h");
+        trace.hidden = fits_int16(state.hidden[unit], "h");
         trace.memory = state.memory.get(unit).copied();
     }
     LayerTrace { units: trace }
 }
 
-/// `Σ w·x`, asserting that no partial sum, in either direction, leaves int32 (§4).
+/// `Σ w·x`, asserting that no partial sum, in either direction, leaves `A` (§4).
 pub fn dot(row: &Row, values: &[i64]) -> i64 {
     assert_eq!(row.weights.len(), values.len());
+    let bound = within(proof::accumulator(&row.weights), 0, LIMIT, "A");
     let products = || row.weights.iter().zip(values).map(|(&weight, &value)| i64::from(weight) * value);
-    let backwards = products().rev().fold(0, |sum, product| fits_int32(sum + product, "a partial sum"));
-    let forwards = products().fold(0, |sum, product| fits_int32(sum + product, "a partial sum"));
+    let backwards = products().rev().fold(0, |sum, product| at_most(sum + product, bound, "a partial sum"));
+    let forwards = products().fold(0, |sum, product| at_most(sum + product, bound, "a partial sum"));
     assert_eq!(forwards, backwards);
-    fits_int32(forwards * pow2(u32::from(row.scale.left)), "an accumulator after its left shift");
     forwards
+}
+
+/// `S(a; m)` of a row's accumulator, asserting that it stays within `P` (§4).
+pub fn product(row: &Row, accumulator: i64) -> i64 {
+    let bound = proof::product(proof::accumulator(&row.weights), row.multiplier);
+    at_most(scale_row(accumulator, row.multiplier), bound, "a product")
+}
+
+/// The sum of some numbers, asserting that so is every part of it in int32, in any order.
+pub fn sum(parts: &[i64]) -> i64 {
+    let part = |chosen: usize, (index, &value): (usize, &i64)| if chosen >> index & 1 == 1 { value } else { 0 };
+    for chosen in 0..1 << parts.len() {
+        fits_int32(parts.iter().enumerate().map(|each| part(chosen, each)).sum(), "a part of a row sum");
+    }
+    parts.iter().sum()
 }
 
 struct Units<'a> {
@@ -74,36 +92,41 @@ impl Units<'_> {
         value
     }
 
-    /// `R(W_g·x)`
+    /// `S(W_g·x)`
     fn input_product(&mut self, gate: usize, unit: usize) -> i64 {
         let row = &self.layer.input.rows[self.row(gate, unit)];
         let accumulator = dot(row, self.input);
-        self.keep(unit, Stage::Accumulator(self.name(gate)), accumulator);
-        within(requantize(accumulator, row.scale), 1 - pow2(29), pow2(29) - 1, "R(W·x)")
+        let product = product(row, accumulator);
+        self.keep(unit, Stage::Input(self.name(gate)), accumulator);
+        product
     }
 
-    /// `R(U_g·h)`, or of whatever stands in the place of `h`.
+    /// `S(U_g·h)`, or of whatever stands in the place of `h`.
     fn recurrent_product(&mut self, gate: usize, unit: usize, hidden: &[i64]) -> i64 {
         let row = &self.layer.recurrent.rows[self.row(gate, unit)];
         let accumulator = dot(row, hidden);
-        self.keep(unit, Stage::Accumulator(self.name(gate)), accumulator);
-        within(requantize(accumulator, row.scale), 1 - pow2(29), pow2(29) - 1, "R(U·h)")
+        let product = product(row, accumulator);
+        self.keep(unit, Stage::Recurrent(self.name(gate)), accumulator);
+        product
     }
 
     fn bias(&self, gate: usize, unit: usize) -> i64 {
         i64::from(self.layer.bias[self.row(gate, unit)])
     }
 
-    /// `p_g = R(W_g·x) + R(U_g·h) + b_g`
+    /// `t · 2^k` of a row sum `t`.
+    fn shifted(&mut self, gate: usize, unit: usize, sum: i64) -> i64 {
+        self.keep(unit, Stage::Sum(self.name(gate)), sum);
+        let bound = proof::layer_row(self.layer, gate, unit).sum;
+        at_most(sum * pow2(self.layer.shift.into()), within(bound, 0, LIMIT, "a bound"), "a shifted row sum")
+    }
+
+    /// `p_g = (S(W_g·x) + S(U_g·h) + b_g) · 2^k`
     fn pre_activation(&mut self, gate: usize, unit: usize, hidden: &[i64]) -> i64 {
         let input = self.input_product(gate, unit);
         let recurrent = self.recurrent_product(gate, unit, hidden);
-        let bias = self.bias(gate, unit);
-        for partial in [input + recurrent, input + bias, recurrent + bias] {
-            fits_int32(partial, "a part of a pre-activation");
-        }
-        let sum = fits_int32(input + recurrent + bias, "a pre-activation");
-        self.keep(unit, Stage::PreActivation(self.name(gate)), sum)
+        let p = self.shifted(gate, unit, sum(&[input, recurrent, self.bias(gate, unit)]));
+        self.keep(unit, Stage::PreActivation(self.name(gate)), p)
     }
 
     fn sigmoid(&mut self, gate: usize, unit: usize, hidden: &[i64]) -> i64 {
@@ -151,10 +174,12 @@ impl Units<'_> {
         for unit in 0..self.layer.hidden {
             let reset = self.sigmoid(RESET, unit, &before);
             let update = self.sigmoid(UPDATE, unit, &before);
-            let input = self.input_product(NEW, unit) + self.bias(NEW, unit);
-            let inner = self.recurrent_product(NEW, unit, &before) + i64::from(self.layer.recurrent_bias[unit]);
-            fits_int32(inner, "the recurrent part of the new gate");
-            let p = fits_int32(input + scale_by_gate(inner, reset), "a pre-activation");
+            let input = sum(&[self.input_product(NEW, unit), self.bias(NEW, unit)]);
+            let input = self.shifted(NEW, unit, input);
+            let inner = sum(&[self.recurrent_product(NEW, unit, &before), i64::from(self.layer.recurrent_bias[unit])]);
+            let inner = self.shifted(NEW, unit, inner);
+            let bound = proof::layer_row(self.layer, NEW, unit).sum;
+            let p = at_most(input + scale_by_gate(inner, reset), bound, "a pre-activation");
             self.keep(unit, Stage::PreActivation(self.name(NEW)), p);
             let new = self.tanh(NEW, unit, p);
             remember(state, unit, new, update);
@@ -166,7 +191,7 @@ impl Units<'_> {
         let mut kept = vec![0; self.layer.hidden];
         for (unit, kept) in kept.iter_mut().enumerate() {
             let reset = self.sigmoid(RESET, unit, &before);
-            *kept = multiply_q15(reset, before[unit]);
+            *kept = fits_int16(multiply_q15(reset, before[unit]), "m");
         }
         for unit in 0..self.layer.hidden {
             let update = self.sigmoid(UPDATE, unit, &before);
@@ -186,6 +211,6 @@ fn remember(state: &mut LayerState, unit: usize, new: i64, update: i64) {
     let target = new * pow2(15);
     let difference = fits_int32(state.memory[unit] - target, "the GRU's difference");
     let memory = target + scale_by_gate(difference, update);
-    state.memory[unit] = within(memory, -32767 * pow2(15), 32767 * pow2(15), "the GRU's memory");
+    state.memory[unit] = within(memory, -pow2(30), 32767 * pow2(15), "the GRU's memory");
     state.hidden[unit] = floor_div(memory + pow2(14), pow2(15));
 }

@@ -7,12 +7,13 @@ pub mod activation;
 pub mod arithmetic;
 pub mod cells;
 pub mod input;
+pub mod proof;
 pub mod reader;
 pub mod trace;
 
-use crate::model::{Model, Pooling};
+use crate::model::{CellKind, Model, Pooling};
 use activation::Activation;
-use arithmetic::{fits_int32, floor_div, pow2, requantize, within};
+use arithmetic::{at_most, fits_int16, fits_int32, floor_div, pow2, within};
 use cells::LayerState;
 use input::{Counts, Refusal};
 use trace::Trace;
@@ -37,9 +38,11 @@ impl Reference {
     /// The network of an image.
     ///
     /// # Errors
-    /// One line that says why the image cannot be read.
+    /// One line that says why the image cannot be read, or what it does not keep to.
     pub fn read(image: &[u8]) -> Result<Self, String> {
-        Ok(Self::new(reader::read(image)?))
+        let model = reader::read(image)?;
+        proof::check(&model)?;
+        Ok(Self::new(model))
     }
 
     /// The network of a model.
@@ -83,26 +86,43 @@ impl Reference {
             Pooling::Mean => self.state.pool(&below),
         };
         let head = &self.model.head;
-        let outputs = head.weights.rows.iter().zip(&head.bias).map(|(row, &bias)| {
-            let product = requantize(cells::dot(row, &pooled), row.scale);
-            let product = within(product, 1 - pow2(30), pow2(30) - 1, "R(V·h)");
-            fits_int32(product + i64::from(bias), "an output")
+        let outputs = head.weights.rows.iter().zip(&head.bias).enumerate().map(|(output, (row, &bias))| {
+            let product = cells::product(row, cells::dot(row, &pooled));
+            let sum = cells::sum(&[product, i64::from(bias)]);
+            let bound = within(proof::head_row(head, output).sum, 0, proof::LIMIT, "a bound");
+            at_most(sum * pow2(head.shift.into()), bound, "an output")
         });
         Ok(Trace { input, layers, outputs: outputs.collect(), pooled })
     }
 
-    /// The input and all states as FORMAT §5 lays them out: everything before the outputs.
+    /// The input and all states as FORMAT §5 lays them out: everything before the outputs. What lies beyond the units is 0.
     pub fn save(&self) -> Vec<i32> {
+        let padded = |values: &[i64]| {
+            let mut padded = values.to_vec();
+            padded.resize(values.len().next_multiple_of(4), 0);
+            padded
+        };
         let mut words = int16_words(&self.state.input);
         for layer in &self.state.layers {
-            words.extend(layer.memory.iter().map(|&value| int32(value)));
-            words.extend(int16_words(&layer.hidden));
+            words.extend(padded(&layer.memory).iter().map(|&value| int32(value)));
+            words.extend(int16_words(&padded(&layer.hidden)));
         }
         if self.model.head.pooling == Pooling::Mean {
-            words.extend(self.state.sums.iter().map(|&value| int32(value)));
+            words.extend(padded(&self.state.sums).iter().map(|&value| int32(value)));
             words.push(int32(self.state.count));
         }
         words
+    }
+
+    /// Puts a hidden state into a layer, and into a GRU the memory that rounds to it.
+    pub fn set_hidden(&mut self, layer: usize, hidden: &[i64]) {
+        let cell = self.model.layers[layer].cell;
+        let state = &mut self.state.layers[layer];
+        assert_eq!(state.hidden.len(), hidden.len());
+        state.hidden = hidden.iter().map(|&value| fits_int16(value, "h")).collect();
+        if matches!(cell, CellKind::GruResetAfter | CellKind::GruResetBefore) {
+            state.memory = hidden.iter().map(|&value| value * pow2(15)).collect();
+        }
     }
 
     /// The states of the layers.
@@ -131,7 +151,7 @@ impl State {
         let count = self.count;
         let means = self.sums.iter_mut().zip(hidden).map(|(sum, &value)| {
             *sum = fits_int32(*sum + value, "a pooled sum");
-            within(floor_div(2 * *sum + count, 2 * count), -32767, 32767, "a mean of hidden states")
+            fits_int16(floor_div(2 * *sum + count, 2 * count), "a mean of hidden states")
         });
         means.collect()
     }

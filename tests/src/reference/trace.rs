@@ -25,7 +25,7 @@ pub struct LayerTrace {
 /// Everything a unit computed, in the order in which it did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnitTrace {
-    /// Name and value: products and pre-activations in Q15.16, gates and candidates in Q0.15.
+    /// Name and value of every number on the way.
     pub stages: Vec<(Stage, i64)>,
     /// The carried cell state `c` (LSTM) or memory `H` (GRU); `None` for an RNN.
     pub memory: Option<i64>,
@@ -36,8 +36,12 @@ pub struct UnitTrace {
 /// What a number of a [`UnitTrace`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// An accumulator `W·x` or `U·h` of the named gate.
-    Accumulator(&'static str),
+    /// The accumulator `W·x` of the named gate.
+    Input(&'static str),
+    /// The accumulator `U·h` of the named gate.
+    Recurrent(&'static str),
+    /// A row sum `t` of the named gate. The new gate of a GRU with reset-after has two: `W`'s, then `U`'s.
+    Sum(&'static str),
     /// The pre-activation of the named gate, Q15.16.
     PreActivation(&'static str),
     /// A sigmoid of the named gate, Q0.15.
@@ -50,7 +54,8 @@ impl Stage {
     /// The row of NUMERICS §1 that bounds it.
     pub fn format_row(self) -> &'static str {
         match self {
-            Stage::Accumulator(_) => "accumulator",
+            Stage::Input(_) | Stage::Recurrent(_) => "accumulator",
+            Stage::Sum(_) => "row sum `t`",
             Stage::PreActivation(_) => "pre-activation",
             Stage::Sigmoid(_) => "sigmoid gate",
             Stage::Tanh(_) => "tanh value",
@@ -58,11 +63,20 @@ impl Stage {
     }
 }
 
+impl UnitTrace {
+    /// The value of a stage: the first, where there are several.
+    pub fn value(&self, stage: Stage) -> Option<i64> {
+        self.stages.iter().find(|found| found.0 == stage).map(|found| found.1)
+    }
+}
+
 impl fmt::Display for UnitTrace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (stage, value) in &self.stages {
             match stage {
-                Stage::Accumulator(gate) => write!(f, "acc({gate})={value} ")?,
+                Stage::Input(gate) => write!(f, "W·x({gate})={value} ")?,
+                Stage::Recurrent(gate) => write!(f, "U·h({gate})={value} ")?,
+                Stage::Sum(gate) => write!(f, "t({gate})={value} ")?,
                 Stage::PreActivation(gate) => write!(f, "p({gate})={value} ")?,
                 Stage::Sigmoid(gate) => write!(f, "sigmoid({gate})={value} ")?,
                 Stage::Tanh(gate) => write!(f, "tanh({gate})={value} ")?,

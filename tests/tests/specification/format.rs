@@ -1,11 +1,12 @@
 //! The tables of FORMAT.md §2 to §6: where everything lies, in the images of all cases.
 
 use emberloop_engine::Network;
-use emberloop_image::{Image, ImageError, Input as ImageInput, Part};
+use emberloop_image::{Bounds, Image, ImageError, Input as ImageInput, Part};
 use emberloop_tests::aligned::Aligned;
 use emberloop_tests::cases::{self, Case};
-use emberloop_tests::model::{CellKind, Input, Matrix, Model, Pooling, Task};
+use emberloop_tests::model::{CellKind, Embedding, Input, Model, Pooling, Task};
 use emberloop_tests::page::Table;
+use emberloop_tests::reference::proof;
 use emberloop_tests::reference::reader::Cursor;
 use emberloop_tests::writer::{self, cell_index, crc32};
 
@@ -81,13 +82,14 @@ fn header_field(field: &str, kind: &str, cursor: &mut Cursor<'_>, model: &Model)
         ("layers", "seq, 1 to 8") => {
             numbers(&[model.layers.len() as u64]);
             for layer in &model.layers {
-                numbers(&[cell_index(layer.cell), layer.hidden as u64, u64::from(layer.cell_fraction), 0]);
+                let (fraction, shift) = (u64::from(layer.cell_fraction), u64::from(layer.shift));
+                numbers(&[cell_index(layer.cell), layer.hidden as u64, fraction, shift, 0]);
             }
         }
         ("head", "struct") => {
             let head = &model.head;
             let (task, pooling) = (head.task as u64, head.pooling as u64);
-            numbers(&[head.outputs() as u64, task, pooling, u64::from(head.fraction), 0]);
+            numbers(&[head.outputs() as u64, task, pooling, u64::from(head.fraction), u64::from(head.shift), 0]);
         }
         unknown => panic!("FORMAT §3: unknown field {unknown:?}"),
     }
@@ -122,6 +124,9 @@ fn header_limits(field: &str, kind: &str, meaning: &str) {
             refused("lstm", &|model| model.layers[0].cell_fraction = 17, Some(Part::Layer(0)));
             refused("lstm", &|model| model.layers[0].cell_fraction = 25, Some(Part::Layer(0)));
             refused("gru_two", &|model| model.layers[1].cell_fraction = 1, Some(Part::Layer(1)));
+            states("shift u8 (0 to 15)");
+            refused("gru_two", &|model| model.layers[1].shift = 16, Some(Part::Layer(1)));
+            refused("rnn", &|model| model.layers[0].shift = 127, Some(Part::Layer(0)));
         }
         "head" => {
             states("outputs u16 (1 to 4096)");
@@ -133,6 +138,8 @@ fn header_limits(field: &str, kind: &str, meaning: &str) {
             states("classification 16, regression 0 to 30");
             refused("gru", &|model| model.head.fraction = 15, Some(Part::Head));
             refused("rnn_tokens", &|model| model.head.fraction = 31, Some(Part::Head));
+            states("shift u8 (0 to 15)");
+            refused("gru", &|model| model.head.shift = 16, Some(Part::Head));
         }
         "channels" => {
             states("features: as many as there are");
@@ -163,6 +170,14 @@ pub fn payload(table: &Table) {
             }
         }
         assert!(cursor.0.is_empty(), "{}: bytes left over", case.name);
+
+        // And the test's own writer names the sections as the table does, at the same places.
+        let base = case.image.len() - whole.len();
+        for found in writer::sections(&case.model) {
+            assert!(table.rows.iter().any(|row| row[0] == found.name), "FORMAT §4 has no section {:?}", found.name);
+            let at = writer::section_offset(&case.model, found.name, found.layer);
+            assert_eq!(whole[at - base..][..found.bytes.len()], found.bytes, "{}", found.name);
+        }
     }
 }
 
@@ -190,11 +205,14 @@ fn section(row: &[String], layer: usize, model: &Model, image: &Image<'_>, curso
     }
     let size = match element.as_str() {
         "5 words (below)" => 20,
-        "scale word" | "int32" | "int32 Q15.16" => 4,
-        "int8" => 1,
+        "scale word" | "word" | "word (§4.2)" | "int32" | "int32 `Q(15+k).(16-k)`" => 4,
+        "int16 (§4.1)" => 2,
+        "int8, row-major" => 1,
         unknown => panic!("FORMAT §4: unknown element {unknown:?}"),
     };
-    let length = size * count.split('·').map(|factor| quantity(factor.trim(), layer, model)).product::<usize>();
+    let (count, divisor) = count.split_once(" / ").unwrap_or((count, "1"));
+    let number: usize = count.split('·').map(|factor| quantity(factor.trim(), layer, model)).product();
+    let length = size * number / divisor.parse::<usize>().expect("a divisor");
     let taken = cursor.take(length).unwrap_or_else(|error| panic!("{}, {section}: {error}", model.name));
     let padding = cursor.take(length.next_multiple_of(4) - length).expect("the padding");
     assert!(padding.iter().all(|&byte| byte == 0), "{section}: padding");
@@ -208,42 +226,72 @@ fn quantity(name: &str, layer: usize, model: &Model) -> usize {
         "features" => model.input.raw_width(),
         "vocabulary" | "dimension" => {
             let Input::Tokens { embedding, .. } = &model.input else { panic!("{name} of a model without tokens") };
-            let Matrix { columns, rows } = embedding;
+            let Embedding { columns, rows } = embedding;
             if name == "vocabulary" { rows.len() } else { *columns }
         }
+        "3" => 3,
         "G" => here.cell.gate_count(),
-        "H" => here.hidden,
-        "I" => {
-            if layer == 0 {
-                model.input.width()
-            } else {
-                model.layers[layer - 1].hidden
-            }
-        }
-        "O" => model.head.outputs(),
-        "O·H" | "" => panic!("one factor at a time"),
+        "⌈H⌉" => here.hidden.next_multiple_of(4),
+        "⌈H⌉₂" => here.hidden.next_multiple_of(2),
+        "⌈I⌉₂" if layer == 0 => model.input.width().next_multiple_of(2),
+        "⌈I⌉₂" => model.layers[layer - 1].hidden.next_multiple_of(2),
+        "⌈O⌉" => model.head.outputs().next_multiple_of(4),
         unknown => panic!("FORMAT §4: unknown quantity {unknown:?}"),
     }
 }
 
-/// The bytes that `Image::parse` borrowed as this section.
-fn parsed<'a>(section: &str, layer: usize, image: &Image<'a>) -> &'a [u8] {
-    let here = image.layers()[layer];
+/// The bytes that `Image::parse` borrowed as this section; the bounds are words of their own by then.
+fn parsed(section: &str, layer: usize, image: &Image<'_>) -> Vec<u8> {
+    let here = image.layers().nth(layer).expect("a layer");
     let head = image.head();
-    match (section.trim_start_matches("per layer: "), image.input()) {
+    let bytes: &[u8] = match (section.trim_start_matches("per layer: "), image.input()) {
+        ("bounds", _) => return bytemuck::cast_slice(&here.bounds.to_words()).to_vec(),
+        ("head bounds", _) => return bytemuck::cast_slice(&head.bounds.to_words()).to_vec(),
         ("scalers", ImageInput::Features { scalers, .. }) => bytemuck::cast_slice(scalers),
         ("embedding scales", ImageInput::Tokens { table }) => bytemuck::cast_slice(table.scales),
         ("embedding weights", ImageInput::Tokens { table }) => bytemuck::cast_slice(table.weights),
-        ("input scales", _) => bytemuck::cast_slice(here.input.scales),
-        ("input weights", _) => bytemuck::cast_slice(here.input.weights),
-        ("recurrent scales", _) => bytemuck::cast_slice(here.recurrent.scales),
-        ("recurrent weights", _) => bytemuck::cast_slice(here.recurrent.weights),
+        ("multipliers", _) => bytemuck::cast_slice(here.multipliers),
+        ("input weights", _) => bytemuck::cast_slice(here.input.values),
+        ("recurrent weights", _) => bytemuck::cast_slice(here.recurrent.values),
         ("bias", _) => bytemuck::cast_slice(here.bias),
         ("recurrent bias", _) => bytemuck::cast_slice(here.recurrent_bias),
-        ("head scales", _) => bytemuck::cast_slice(head.weights.scales),
-        ("head weights", _) => bytemuck::cast_slice(head.weights.weights),
+        ("head multipliers", _) => bytemuck::cast_slice(head.multipliers),
+        ("head weights", _) => bytemuck::cast_slice(head.weights.values),
         ("head bias", _) => bytemuck::cast_slice(head.bias),
         (unknown, _) => panic!("FORMAT §4: unknown section {unknown:?}"),
+    };
+    bytes.to_vec()
+}
+
+/// §4.2: what the image carries are the bounds that the reference computes as the row says, of every layer and head; the code's
+/// own per row are the reference's, too.
+pub fn bounds(table: &Table) {
+    assert_eq!(table.columns, ["field", "of a layer", "of the head"]);
+    let names: Vec<&str> = table.rows.iter().map(|row| row[0].as_str()).collect();
+    assert_eq!(names, ["input", "recurrent", "sum"], "in the order of the words");
+    let columns = |column: usize| table.rows.iter().map(|row| row[column].as_str()).collect::<Vec<_>>();
+    let sum = "largest `(P(W) + P(U) + |b| + |b'|) · 2^k`";
+    assert_eq!(columns(1), ["largest `A` of the rows of `W`", "largest `A` of the rows of `U`", sum]);
+    assert_eq!(columns(2), ["largest `A`", "0", "largest `(P + |b|) · 2^k`"]);
+    let wide = |bounds: Bounds| bounds.to_words().map(i64::from);
+    for case in cases::all() {
+        let bytes = Aligned::new(&case.image);
+        let image = Image::parse(&bytes).expect("a valid image");
+        for (index, (layer, model)) in image.layers().zip(&case.model.layers).enumerate() {
+            let place = format!("{}, layer {index}", case.name);
+            assert_eq!(wide(layer.bounds), proof::layer(model).fields(), "{place}");
+            for (gate, unit) in (0..model.cell.gate_count()).flat_map(|gate| (0..model.hidden).map(move |u| (gate, u)))
+            {
+                let found = layer.row_bounds(gate, unit).map(wide);
+                assert_eq!(found, Some(proof::layer_row(model, gate, unit).fields()), "{place}, {gate}, {unit}");
+            }
+        }
+        let (head, model) = (image.head(), &case.model.head);
+        assert_eq!(wide(head.bounds), proof::head(model).fields(), "{}: head", case.name);
+        for output in 0..model.outputs() {
+            let found = head.row_bounds(output).map(wide);
+            assert_eq!(found, Some(proof::head_row(model, output).fields()), "{}: output {output}", case.name);
+        }
     }
 }
 
@@ -287,13 +335,15 @@ fn part_words(part: &str, elements: &str, case: &Case) -> usize {
         }
         "outputs" => words(elements, model.head.outputs()),
         "scratch" => {
-            for phrase in ["int16 · H (rnn, lstm, gru reset-before)", "nothing (gru reset-after)", "mean pooling also"]
+            let half = "int16 · ⌈H⌉";
+            for phrase in
+                [&format!("{half} (rnn, lstm, gru reset-before)"), "nothing (gru reset-after)", "mean pooling also"]
             {
                 assert!(elements.contains(phrase), "FORMAT §5: expected the scratch to say {phrase:?}");
             }
             let cells = model.layers.iter().filter(|layer| layer.cell != CellKind::GruResetAfter);
-            let largest = cells.map(|layer| words("int16 · H", layer.hidden)).max().unwrap_or(0);
-            largest.max(if mean { words("int16 · H", last) } else { 0 })
+            let largest = cells.map(|layer| words(half, layer.hidden)).max().unwrap_or(0);
+            largest.max(if mean { words(half, last) } else { 0 })
         }
         unknown => panic!("FORMAT §5: unknown part {unknown:?}"),
     }
@@ -301,9 +351,10 @@ fn part_words(part: &str, elements: &str, case: &Case) -> usize {
 
 /// The words of `int16 · N`, `int32 · N`, `one word`, or several of these joined by `and`.
 fn words(elements: &str, count: usize) -> usize {
+    let padded = |of: &str| if of.contains('⌈') { count.next_multiple_of(4) } else { count };
     let term = |term: &str| match term.trim_end_matches(',').split_once(" · ") {
-        Some(("int16", _)) => count.div_ceil(2),
-        Some(("int32", _)) => count,
+        Some(("int16", of)) => padded(of).div_ceil(2),
+        Some(("int32", of)) => padded(of),
         None if term == "one word" => 1,
         _ => panic!("FORMAT §5: unknown elements {term:?}"),
     };

@@ -46,8 +46,8 @@ fn bounds(integer: &str, range: &str) -> (i64, i64) {
     {
         return (low, number(high.trim_end_matches(", both ends included")));
     }
-    if range == "±32767 · 2^15" {
-        return (-32767 * slow::pow2(15), 32767 * slow::pow2(15));
+    if range == "-2^30 ..= 32767 · 2^15" {
+        return (-slow::pow2(30), 32767 * slow::pow2(15));
     }
     let known = ["see §4", "int32, saturated", "the scaler's `min ..= max`"];
     assert!(known.contains(&range), "unknown range {range:?}");
@@ -98,7 +98,7 @@ fn values(row: &str, model: &Model, trace: &Trace) -> Vec<i64> {
         "GRU memory `H`" => memory(true),
         "LSTM cell `c`" => memory(false),
         "output" => trace.outputs.clone(),
-        "accumulator" | "pre-activation" | "sigmoid gate" | "tanh value" => {
+        "accumulator" | "row sum `t`" | "pre-activation" | "sigmoid gate" | "tanh value" => {
             let stages = units().flat_map(|unit| &unit.1.stages);
             stages.filter(|stage| stage.0.format_row() == row).map(|stage| stage.1).collect()
         }
@@ -131,7 +131,18 @@ pub fn scale_by_gate(table: &Table) {
     }
 }
 
-/// §3, by the engine and by the reference.
+/// §3.1, by the engine and by the reference.
+pub fn row_scales(table: &Table) {
+    assert_eq!(table.columns, ["a", "m", "S"]);
+    for row in &table.rows {
+        let multiplier: u16 = number(&row[1]).try_into().expect("a multiplier");
+        let found = arithmetic::multiply_shift_16(small(&row[0]), multiplier.into());
+        assert_eq!(found, small(&row[2]), "engine: {row:?}");
+        assert_eq!(slow::scale_row(number(&row[0]), multiplier), number(&row[2]), "reference: {row:?}");
+    }
+}
+
+/// §3.2, by the engine and by the reference.
 pub fn requantization(table: &Table) {
     assert_eq!(table.columns, ["a", "m", "l", "r", "R"]);
     for row in &table.rows {
