@@ -355,3 +355,35 @@ impl Proof {
 fn line(name: &str, input: &str, recurrent: &str, sum: &str) -> String {
     format!("  {:<32} {:>16} {:>16} {:>16}\n", name, input, recurrent, sum).trim_end().to_string() + "\n"
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_is_saturated_from_its_point_on_and_not_before() {
+        let unit = preactivation(1);
+        for (name, function, saturation) in
+            [("sigmoid", sigmoid as fn(i32) -> i32, Saturation::sigmoid()), ("tanh", tanh, Saturation::tanh())]
+        {
+            let at = |p: f64| q15(function((p / unit) as i32));
+            let Saturation { smallest_value, largest_value, smallest_at, largest_at } = saturation;
+            assert_eq!((at(smallest_at), at(largest_at)), (smallest_value, largest_value), "{name}");
+            assert!(at(smallest_at + unit) > smallest_value, "{name}");
+            assert!(at(largest_at - unit) < largest_value, "{name}");
+            assert_eq!(q15(function(i32::MIN)), smallest_value, "{name}");
+            assert_eq!(q15(function(i32::MAX)), largest_value, "{name}");
+            assert_eq!(saturation.reached(largest_at), (largest_at >= -smallest_at, true), "{name}");
+            assert_eq!(saturation.reached(largest_at - unit), (false, false), "{name}");
+            assert_eq!(saturation.reached(-smallest_at), (true, true), "{name}");
+        }
+    }
+
+    #[test]
+    fn headroom_counts_doublings() {
+        assert_eq!(Proof::new(LIMIT).headroom_bits, Some(0.0));
+        assert_eq!(Proof::new(0).headroom_bits, None);
+        let bits = Proof::new(1 << 20).headroom_bits.unwrap();
+        assert!((bits - 11.0).abs() < 1e-8, "{bits}");
+    }
+}

@@ -7,7 +7,7 @@ use common::data::{
     LONG_TOML, NPZ_TOML, SERIES_TOML, SLOPES, WORDS_TOML, long_csv, series_csv, slopes, slopes_npz, words_csv,
 };
 use common::models::train_and_quantize;
-use common::{Folder, assert_says, number};
+use common::{Folder, assert_says, number, without_time};
 use serde_json::{Value, json};
 
 const CHECKPOINT: &str = "model/checkpoint.safetensors";
@@ -17,7 +17,7 @@ const QUANTIZED: &str = "model/model.q.safetensors";
 /// Checks what must hold for every model on the file `data`, and returns the evaluation of the image.
 fn check_agreement(folder: &Folder, data: &str, score: &str) -> Value {
     let compared = folder.run(&["compare", CHECKPOINT, IMAGE, "--data", data, "--json"]).json();
-    let evaluate = |model: &str| folder.run(&["evaluate", model, "--data", data, "--json"]).json();
+    let evaluate = |model: &str| without_time(folder.run(&["evaluate", model, "--data", data, "--json"]).json());
     let (float, fixed) = (evaluate(CHECKPOINT), evaluate(IMAGE));
     assert_eq!(float["arithmetic"], "float");
     assert_eq!(fixed["arithmetic"], "fixed point");
@@ -30,6 +30,7 @@ fn check_agreement(folder: &Folder, data: &str, score: &str) -> Value {
         assert!((of_compare - of_evaluate).abs() <= 1e-5 * of_evaluate.abs(), "{side}: {of_compare} {of_evaluate}");
         assert_eq!(compared[side]["n"], evaluation["n"]);
     }
+    assert_eq!(compared["steps"], fixed["steps"]);
     assert!(number(&compared, "/sequences") > 0.0);
     assert!(number(&compared, "/logit_error") < 0.05, "{compared}");
     assert_eq!(number(&compared, "/image_bytes"), folder.read(IMAGE).len() as f64);

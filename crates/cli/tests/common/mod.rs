@@ -206,3 +206,15 @@ pub fn number(value: &Value, pointer: &str) -> f64 {
     let found = value.pointer(pointer).and_then(Value::as_f64);
     found.unwrap_or_else(|| panic!("expected a number at {pointer} in {value}"))
 }
+
+/// An evaluation without what differs from run to run.
+#[track_caller]
+pub fn without_time(mut evaluation: Value) -> Value {
+    let (steps, seconds) = (number(&evaluation, "/steps"), number(&evaluation, "/seconds"));
+    let speed = number(&evaluation, "/steps_per_second");
+    assert!(steps > 0.0 && seconds > 0.0 && (speed * seconds / steps - 1.0).abs() < 1e-9, "{evaluation}");
+    for key in ["seconds", "steps_per_second"] {
+        evaluation.as_object_mut().unwrap().remove(key);
+    }
+    evaluation
+}
