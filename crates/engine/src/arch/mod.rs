@@ -13,3 +13,7 @@ pub(crate) use dsp::tile_sums;
 pub(crate) use helium::tile_sums;
 #[cfg(kernel = "thumb1")]
 pub(crate) use thumb1::tile_sums;
+
+/// For a firmware that tests; no product calls it.
+#[allow(dead_code)]
+pub mod check;

@@ -1,0 +1,178 @@
+//! Compares the hand-written code of this core with the portable definition, on random and on extreme inputs: run by a
+//! firmware in QEMU, because the host cannot run it.
+
+use crate::arch;
+use crate::kernel::{Product, Vector, portable};
+
+/// Where the two differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mismatch {
+    /// Which function.
+    pub function: &'static str,
+    /// Which of its cases, counted from 0.
+    pub case: u32,
+    /// Columns of both products, or 0.
+    pub columns: [usize; 2],
+    /// Which of the values.
+    pub index: usize,
+    /// What the portable code computes.
+    pub expected: i32,
+    /// What this core's code computes.
+    pub found: i32,
+}
+
+/// Columns that are tried, each with each: below a block, whole blocks, blocks and all numbers of columns left over, and
+/// more than the unrolled code takes at once.
+const COLUMNS: [usize; 18] = [0, 2, 4, 6, 8, 10, 14, 16, 18, 30, 32, 36, 62, 64, 72, 128, 136, 516];
+/// Tiles of a call.
+const TILES: usize = 4;
+
+/// Compares [`crate::kernel::tile_sums`] with [`portable`] for all [`COLUMNS`] that fit into `workspace`; returns the number
+/// of cases.
+///
+/// # Errors
+/// The first difference.
+pub fn tile_sums(seed: u32, workspace: &mut [u32]) -> Result<u32, Mismatch> {
+    let mut random = Random::new(seed);
+    let mut cases = 0;
+    for (input, recurrent) in COLUMNS.iter().flat_map(|&w| COLUMNS.iter().map(move |&u| (w, u))) {
+        for kind in 0..Kind::ALL {
+            let tiles = 1 + random.below(TILES as u32) as usize;
+            let kind = Kind::of(kind, &mut random);
+            // A tile has as many words as columns; a vector half as many.
+            let words = [tiles * input, tiles * recurrent, input / 2, recurrent / 2];
+            if words.iter().sum::<usize>() > workspace.len() {
+                continue;
+            }
+            one_case(&mut random, kind, tiles, words, workspace).map_err(|(index, expected, found)| Mismatch {
+                function: "tile_sums",
+                case: cases,
+                columns: [input, recurrent],
+                index,
+                expected,
+                found,
+            })?;
+            cases += 1;
+        }
+    }
+    Ok(cases)
+}
+
+fn one_case(
+    random: &mut Random,
+    kind: Kind,
+    tiles: usize,
+    words: [usize; 4],
+    workspace: &mut [u32],
+) -> Result<(), (usize, i32, i32)> {
+    let [w, u, x, h] = words;
+    let (w, rest) = workspace.split_at_mut(w);
+    let (u, rest) = rest.split_at_mut(u);
+    let (x, rest) = rest.split_at_mut(x);
+    let h = &mut rest[..h];
+    for word in w.iter_mut().chain(u.iter_mut()) {
+        // Two columns of two rows: every byte is a weight, which is -127 to 127, plus 128 in the low bytes.
+        let [a, b, c, d] = [(); 4].map(|()| kind.weight(random));
+        *word = (u32::from(a as u8) << 24 | u32::from(c as u8) << 8)
+            | u32::from(b as u8 ^ 0x80) << 16
+            | u32::from(d as u8 ^ 0x80);
+    }
+    for word in x.iter_mut().chain(h.iter_mut()) {
+        *word = u32::from(kind.activation(random) as u16) << 16 | u32::from(kind.activation(random) as u16);
+    }
+    let mut multipliers = [0; 4 * TILES];
+    let mut bias = [0; 4 * TILES];
+    for (multipliers, bias) in multipliers.iter_mut().zip(&mut bias) {
+        *multipliers = kind.multiplier(random) << 16 | kind.multiplier(random);
+        *bias = kind.bias(random);
+    }
+    let input = Product { tiles: bytemuck::cast_slice(w), vector: Vector::new(bytemuck::cast_slice(x)) };
+    let recurrent = Product { tiles: bytemuck::cast_slice(u), vector: Vector::new(bytemuck::cast_slice(h)) };
+    let shift = random.below(16);
+    let (mut expected, mut found) = ([[0x5a5a_5a5a; 4]; TILES + 1], [[0x5a5a_5a5a; 4]; TILES + 1]);
+    portable(input, recurrent, &multipliers, &bias, shift, &mut expected[..tiles]);
+    arch::tile_sums(input, recurrent, &multipliers, &bias, shift, &mut found[..tiles]);
+    same(expected.as_flattened(), found.as_flattened())
+}
+
+/// The first index at which two slices differ.
+fn same(expected: &[i32], found: &[i32]) -> Result<(), (usize, i32, i32)> {
+    match expected.iter().zip(found).position(|(expected, found)| expected != found) {
+        Some(index) => Err((index, expected[index], found[index])),
+        None => Ok(()),
+    }
+}
+
+/// What the values of a case are drawn from.
+#[derive(Clone, Copy)]
+struct Kind {
+    weights: u32,
+    activations: u32,
+    multipliers: u32,
+}
+
+impl Kind {
+    /// Combinations: all extremes with each other, and some random ones.
+    const ALL: u32 = 20;
+
+    fn of(index: u32, random: &mut Random) -> Self {
+        Self { weights: index % 4, activations: index / 4 % 5, multipliers: random.below(4) }
+    }
+
+    fn weight(self, random: &mut Random) -> i8 {
+        let any = (random.below(255) as i32 - 127) as i8;
+        match self.weights {
+            0 => 127,
+            1 => -127,
+            2 if any < 0 => -127,
+            2 => 127,
+            _ => any,
+        }
+    }
+
+    fn activation(self, random: &mut Random) -> i16 {
+        let any = random.next() as i16;
+        match self.activations {
+            0 => i16::MIN,
+            1 => i16::MAX,
+            2 if any < 0 => i16::MIN,
+            2 => i16::MAX,
+            3 => any >> 8,
+            _ => any,
+        }
+    }
+
+    fn multiplier(self, random: &mut Random) -> u32 {
+        let any = random.below(32_768);
+        match self.multipliers {
+            0 => 32_767,
+            1 if any < 8_192 => 0,
+            1 if any < 16_384 => 1,
+            _ => any,
+        }
+    }
+
+    fn bias(self, random: &mut Random) -> i32 {
+        random.next() as i32 >> 2
+    }
+}
+
+/// Marsaglia's xorshift: 32 bits are enough here.
+struct Random(u32);
+
+impl Random {
+    fn new(seed: u32) -> Self {
+        Self(seed | 1)
+    }
+
+    fn next(&mut self) -> u32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 17;
+        self.0 ^= self.0 << 5;
+        self.0
+    }
+
+    fn below(&mut self, limit: u32) -> u32 {
+        ((u64::from(self.next()) * u64::from(limit)) >> 32) as u32
+    }
+}
