@@ -35,14 +35,32 @@ pub(crate) fn embed(mut model: IntegerModel, data: &Dataset, budget: usize) -> R
         inputs.push(raw.sequence(sequence)[..take * width].to_vec());
         steps -= take;
     }
-    let mut golden = Vec::new();
-    for samples in inputs.into_iter().filter(|samples| !samples.is_empty()) {
-        let outputs = run(&image, &samples, width)
-            .map_err(|error| QuantizeError::Step { place: "golden vectors".into(), error })?;
-        golden.push(GoldenSequence { samples, outputs });
-    }
-    model.golden = golden;
+    inputs.retain(|samples| !samples.is_empty());
+    model.golden = record(&image, inputs, width)?;
     Ok(model)
+}
+
+impl IntegerModel {
+    /// The same model with these sequences of raw samples, `[steps, width]` each, as its golden vectors: the outputs are what
+    /// the engine computes here.
+    ///
+    /// # Errors
+    /// If the model is not valid, or the engine refuses a sample.
+    pub fn with_golden(mut self, sequences: Vec<Vec<i32>>) -> Result<Self, QuantizeError> {
+        self.golden.clear();
+        let bytes = AlignedBytes::new(&self.to_image()?);
+        self.golden = record(&Image::parse(&bytes)?, sequences, self.raw_width())?;
+        Ok(self)
+    }
+}
+
+fn record(image: &Image<'_>, sequences: Vec<Vec<i32>>, width: usize) -> Result<Vec<GoldenSequence>, QuantizeError> {
+    let record = |samples: Vec<i32>| {
+        let place = || "golden vectors".into();
+        let outputs = run(image, &samples, width).map_err(|error| QuantizeError::Step { place: place(), error })?;
+        Ok(GoldenSequence { samples, outputs })
+    };
+    sequences.into_iter().map(record).collect()
 }
 
 /// The outputs of every step of one sequence from a reset, `[steps, outputs]`.

@@ -76,4 +76,4 @@ pub use quantized_file::{
 };
 pub use raw::RawConverter;
 pub use report::{QuantizationReport, ScalerReport, WeightReport};
-pub use sequences::write_sequences;
+pub use sequences::{sequence_file, write_sequences};

@@ -16,10 +16,19 @@ pub fn write_sequences(image: &Image<'_>, dataset: &Dataset, max_sequences: usiz
     let raw = RawConverter::new(image);
     let stride = dataset.sequences.len().div_ceil(max_sequences.max(1)).max(1);
     let chosen: Vec<_> = dataset.sequences.iter().step_by(stride).take(max_sequences).collect();
-    let mut words = vec![SEQUENCES_MAGIC as i32, word(raw.width())?, 0, word(chosen.len())?];
-    for sequence in chosen {
-        words.push(word(sequence.steps)?);
-        words.extend(raw.sequence(sequence));
+    let chosen: Vec<Vec<i32>> = chosen.into_iter().map(|sequence| raw.sequence(sequence)).collect();
+    sequence_file(raw.width(), &chosen)
+}
+
+/// The bytes of a `.seq` file of raw samples, `[steps, width]` each, without outputs.
+///
+/// # Errors
+/// If there are too many of them.
+pub fn sequence_file(width: usize, sequences: &[Vec<i32>]) -> Result<Vec<u8>, QuantizeError> {
+    let mut words = vec![SEQUENCES_MAGIC as i32, word(width)?, 0, word(sequences.len())?];
+    for samples in sequences {
+        words.push(word(samples.len() / width.max(1))?);
+        words.extend(samples);
     }
     Ok(words.into_iter().flat_map(i32::to_le_bytes).collect())
 }

@@ -2,13 +2,14 @@
 
 mod common;
 
-use common::Recipe;
+use common::{Random, Recipe};
 use emberloop_cells::CellKind;
 use emberloop_checkpoint::container::Container;
 use emberloop_checkpoint::{Checkpoint, Pooling, Task};
-use emberloop_image::Image;
+use emberloop_image::{Image, ImageError, LayerShape, Part};
 use emberloop_quantize::{
-    IntegerModel, Options, Quantized, QuantizedFile, QuantizedFlaw, evaluate_image, quantize, read_quantized,
+    AlignedBytes, IntegerInput, IntegerLayer, IntegerMatrix, IntegerModel, Options, Quantized, QuantizedFile,
+    QuantizedFlaw, evaluate_image, quantize, read_quantized,
 };
 
 fn quantized(recipe: &Recipe) -> (Checkpoint, Quantized) {
@@ -44,6 +45,82 @@ fn an_image_and_its_content_are_one() {
         assert_eq!(model, quantized.model);
         assert_eq!(model.to_image().unwrap(), *quantized.image);
     }
+}
+
+/// Any sizes, also such that fill no tile, and any weights: what is written is what is read.
+#[test]
+fn every_size_goes_into_tiles_and_back() {
+    let mut random = Random::new(7);
+    let recipe = Recipe { task: Task::Regression, ..Recipe::new(CellKind::Lstm) };
+    let (_, template) = quantized(&recipe);
+    for (case, cell) in (0..96).zip(CellKind::ALL.iter().cycle()) {
+        let mut model = template.model.clone();
+        let (inputs, outputs) = (1 + case % 19, 1 + random.below(9));
+        let IntegerInput::Features { scalers, .. } = &mut model.input else { panic!("features") };
+        *scalers = vec![scalers[0]; inputs];
+        model.channels = vec!["x".into(); inputs];
+        model.labels = vec!["y".into(); outputs];
+        let matrix = |random: &mut Random, rows: usize, columns: usize| IntegerMatrix {
+            columns,
+            multipliers: (0..rows).map(|_| random.below(32_768) as i16).collect(),
+            weights: (0..rows * columns).map(|_| random.below(255) as i32 as u8 as i8).map(|w| w.max(-127)).collect(),
+        };
+        let shape = model.layers[0].shape;
+        let mut width = inputs;
+        model.layers.clear();
+        for _ in 0..=random.below(2) {
+            let hidden = 1 + random.below(18);
+            let rows = cell.gate_count() * hidden;
+            let separate = if cell.has_separate_recurrent_bias() { hidden } else { 0 };
+            let bias =
+                |random: &mut Random, count| (0..count).map(|_| random.below(1 << 20) as i32 - (1 << 19)).collect();
+            model.layers.push(IntegerLayer {
+                shape: LayerShape {
+                    cell: *cell,
+                    hidden: hidden as u16,
+                    cell_fraction: if cell.has_cell_state() { 20 } else { 0 },
+                    shift: random.below(4) as u8,
+                    ..shape
+                },
+                input: matrix(&mut random, rows, width),
+                recurrent: matrix(&mut random, rows, hidden),
+                bias: bias(&mut random, rows),
+                recurrent_bias: bias(&mut random, separate),
+            });
+            width = hidden;
+        }
+        model.head.shape.outputs = outputs as u16;
+        model.head.weights = matrix(&mut random, outputs, width);
+        model.head.bias = (0..outputs).map(|output| output as i32 - 3).collect();
+        let samples = (0..3 * inputs).map(|_| random.below(1000) as i32).collect();
+        let model = model.with_golden(vec![samples]).unwrap();
+
+        let bytes = AlignedBytes::new(&model.to_image().unwrap());
+        let image = Image::parse(&bytes).unwrap_or_else(|error| panic!("{case}: {error}"));
+        assert_eq!(IntegerModel::of_image(&image), model, "{case}");
+        for (layer, owned) in image.layers().zip(&model.layers) {
+            assert_eq!(Ok(layer.bounds), owned.bounds(), "{case}");
+        }
+        assert_eq!(Ok(image.head().bounds), model.head.bounds(), "{case}");
+    }
+}
+
+#[test]
+fn a_model_that_contradicts_itself_becomes_no_image() {
+    let (_, quantized) = quantized(&Recipe::new(CellKind::GruResetAfter));
+    let refusal = |change: &dyn Fn(&mut IntegerModel)| {
+        let mut model = quantized.model.clone();
+        change(&mut model);
+        model.to_image().unwrap_err()
+    };
+    let shape = |what| ImageError::Shape { what };
+    assert_eq!(refusal(&|model| model.layers[0].bias.truncate(23)), shape(Part::Layer(0)));
+    assert_eq!(refusal(&|model| model.layers[0].input.weights.truncate(71)), shape(Part::Layer(0)));
+    assert_eq!(refusal(&|model| model.head.weights.columns = 7), shape(Part::Head));
+    let overflow = ImageError::Overflow { part: Part::Layer(0), row: 23 };
+    assert_eq!(refusal(&|model| model.layers[0].recurrent_bias[7] = i32::MAX), overflow);
+    let weight = ImageError::Weight { part: Part::RecurrentWeights(0), row: 3 };
+    assert_eq!(refusal(&|model| model.layers[0].recurrent.weights[3 * 8] = -128), weight);
 }
 
 #[test]
@@ -145,6 +222,38 @@ fn other_versions_and_other_content_are_named() {
         weights[0] ^= 1;
     });
     assert!(matches!(error, QuantizedFlaw::SelfTest(_)), "{error}");
+}
+
+/// What follows from the integers is checked against them: the bounds are a proof and not a claim.
+#[test]
+fn scales_and_bounds_that_do_not_follow_from_the_integers_are_refused() {
+    let (checkpoint, quantized) = quantized(&Recipe::new(CellKind::GruResetAfter));
+    let bytes = QuantizedFile::new(&quantized, &checkpoint).to_bytes().unwrap();
+    let derived = [
+        "rnn.weight_ih_l0.accumulator_bound",
+        "rnn.weight_hh_l0.accumulator_bound",
+        "head.weight.accumulator_bound",
+        "rnn.bounds_l0",
+        "head.bounds",
+        "rnn.weight_ih_l0.scale",
+        "scaler.factor",
+    ];
+    for name in derived {
+        let error = changed(&bytes, |container| {
+            let bytes = container.tensors.get_mut(name).unwrap().bytes.to_mut();
+            let low = if name.ends_with("scale") || name.ends_with("factor") { 8 } else { 4 };
+            bytes[low] ^= 1;
+        });
+        assert!(matches!(error, QuantizedFlaw::Tensor { .. }), "{error}");
+        assert!(error.to_string().contains(" at 1, as the integers give it, found "), "{error}");
+        assert!(error.to_string().starts_with(&format!("tensor {name}: expected ")), "{error}");
+    }
+    let row = &quantized.model.layers[0].recurrent.row(2);
+    let bound = row.iter().map(|weight| i32::from(weight.unsigned_abs())).sum::<i32>() << 15;
+    let container = Container::decode(&bytes).unwrap();
+    let bounds = &container.tensors["rnn.weight_hh_l0.accumulator_bound"];
+    assert_eq!(bounds.shape, [24]);
+    assert_eq!(bounds.bytes[8..12], bound.to_le_bytes());
 }
 
 #[test]

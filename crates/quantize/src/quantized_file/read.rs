@@ -42,25 +42,24 @@ impl QuantizedFile {
         let expected = self.tensors()?;
         for (name, found) in found {
             let Some(expected) = expected.get(name) else { continue };
-            let size = found.bytes.len() / found.shape[0].max(1);
-            let elements = found.bytes.chunks_exact(size).zip(expected.bytes.chunks_exact(size));
-            if let Some((element, (found, expected))) =
-                elements.enumerate().find(|(_, (found, expected))| found != expected)
-            {
-                let expected = format!("what the weights give, {} at {element}", number(expected));
-                return Err(flaw(name, expected, number(found)));
+            let (found, expected) = (numbers(found), numbers(expected));
+            let differs = found.iter().zip(&expected).position(|(found, expected)| found != expected);
+            if let Some(at) = differs {
+                let expected = format!("{} at {at}, as the integers give it", expected[at]);
+                return Err(flaw(name, expected, found[at].clone()));
             }
         }
         Ok(())
     }
 }
 
-/// An element of 4 or 8 bytes: an integer or a float.
-fn number(bytes: &[u8]) -> String {
-    match (bytes.as_array::<4>(), bytes.as_array::<8>()) {
-        (Some(&bytes), _) => i32::from_le_bytes(bytes).to_string(),
-        (_, Some(&bytes)) => f64::from_le_bytes(bytes).to_string(),
-        (None, None) => format!("{bytes:?}"),
+/// The elements of a derived tensor, integers or floats; floats print as exactly as they are.
+fn numbers(tensor: &RawTensor<'_>) -> Vec<String> {
+    match tensor.dtype {
+        Dtype::F64 => {
+            tensor.bytes.as_chunks::<8>().0.iter().map(|&bytes| f64::from_le_bytes(bytes).to_string()).collect()
+        }
+        _ => tensor.bytes.as_chunks::<4>().0.iter().map(|&bytes| i32::from_le_bytes(bytes).to_string()).collect(),
     }
 }
 

@@ -1,32 +1,43 @@
 //! Images of every cell with made-up weights: what a step costs depends on the shapes, hardly on the numbers.
 
-use emberloop_cells::CellKind;
-use emberloop_engine::Network;
-use emberloop_image::{
-    FeatureScaler, HeadShape, Header, Image, InputShape, LayerShape, MissingPolicy, PREAMBLE_BYTES, Pooling, Preamble,
-    Requantizer, SEQUENCES_MAGIC, Task, WeightFormat, checksum,
-};
+use emberloop_cells::{CellKind, Gate};
+use emberloop_image::{FeatureScaler, HeadShape, LayerShape, MissingPolicy, Pooling, Requantizer, Task, WeightFormat};
+use emberloop_quantize::{IntegerHead, IntegerInput, IntegerLayer, IntegerMatrix, IntegerModel, sequence_file};
 
 use crate::Result;
 
-/// The shapes that are measured: 12 features, one layer, 9 classes.
+/// The shapes that `bench-firmware` measures beside the trained models: 12 features, one layer, 9 classes.
 pub const CASES: [Case; 5] = [
-    Case { cell: CellKind::Rnn, hidden: 32 },
-    Case { cell: CellKind::GruResetAfter, hidden: 32 },
-    Case { cell: CellKind::GruResetBefore, hidden: 32 },
-    Case { cell: CellKind::Lstm, hidden: 32 },
-    Case { cell: CellKind::Lstm, hidden: 64 },
+    Case { cell: CellKind::Rnn, inputs: 12, hidden: 32, outputs: 9 },
+    Case { cell: CellKind::GruResetAfter, inputs: 12, hidden: 32, outputs: 9 },
+    Case { cell: CellKind::GruResetBefore, inputs: 12, hidden: 32, outputs: 9 },
+    Case { cell: CellKind::Lstm, inputs: 12, hidden: 32, outputs: 9 },
+    Case { cell: CellKind::Lstm, inputs: 12, hidden: 64, outputs: 9 },
 ];
 
-const FEATURES: usize = 12;
-const CLASSES: usize = 9;
 const SEQUENCES: usize = 2;
 const STEPS: usize = 16;
 
+/// Fraction bits of the scaled input, which is the raw one.
+const INPUT_FRACTION: u8 = 11;
+/// Raw samples lie evenly within ±2 standard deviations of a trained model's.
+const SAMPLE_MAX: i32 = 2 << INPUT_FRACTION;
+/// Standard deviations of a sample, of a hidden state as trained models have it, of a weight, of a product.
+const SAMPLE_DEVIATION: f64 = SAMPLE_MAX as f64 * 0.577;
+const STATE_DEVIATION: f64 = 0.4 * 32_768.0;
+const WEIGHT_DEVIATION: f64 = 40.0;
+const PRODUCT_DEVIATION: f64 = 0.6 * 65_536.0;
+
 /// One shape.
 pub struct Case {
-    cell: CellKind,
-    hidden: usize,
+    /// The layer's cell.
+    pub cell: CellKind,
+    /// Features of a sample.
+    pub inputs: usize,
+    /// Units of the layer.
+    pub hidden: usize,
+    /// Classes.
+    pub outputs: usize,
 }
 
 impl Case {
@@ -41,84 +52,18 @@ impl Case {
         format!("{cell}-{}", self.hidden)
     }
 
-    /// The image, with golden vectors, and a file of test sequences.
+    /// The image, with golden vectors, and a file of test sequences; the same on every machine.
     pub fn build(&self) -> Result<(Vec<u8>, Vec<u8>)> {
-        let samples = samples();
-        let silent = golden(&samples, &vec![vec![0; CLASSES]; SEQUENCES * STEPS]);
-        let image = aligned(&self.image(&silent)?);
-        // Its own golden vectors are what the engine computes here.
-        let outputs = self.outputs(bytemuck::cast_slice(&image), &samples)?;
-        let image = self.image(&golden(&samples, &outputs))?;
-        Ok((image, sequences(&samples)))
+        let mut random = Random(2);
+        let mut samples = || (0..STEPS * self.inputs).map(|_| random.below(SAMPLE_MAX)).collect();
+        let samples: Vec<Vec<i32>> = (0..SEQUENCES).map(|_| samples()).collect();
+        let sequences = sequence_file(self.inputs, &samples)?;
+        Ok((self.model().with_golden(samples)?.to_image()?, sequences))
     }
 
-    fn outputs(&self, image: &[u8], samples: &[Vec<i32>]) -> Result<Vec<Vec<i32>>> {
-        let image = Image::parse(image).map_err(|error| error.to_string())?;
-        let mut network = Network::new(&image, vec![0; image.memory().words()]).map_err(|error| error.to_string())?;
-        let mut outputs = Vec::new();
-        for (index, sample) in samples.iter().enumerate() {
-            if index % STEPS == 0 {
-                network.reset();
-            }
-            outputs.push(network.step(sample).map_err(|error| error.to_string())?.values().to_vec());
-        }
-        Ok(outputs)
-    }
-
-    /// Preamble, header and payload, with these golden vectors at the end.
-    fn image(&self, golden: &[i32]) -> Result<Vec<u8>> {
-        let header = self.header();
-        let mut buffer = [0; 1024];
-        let header = postcard::to_slice(&header, &mut buffer)?;
-        let payload_offset = (PREAMBLE_BYTES + header.len()).next_multiple_of(16);
-        let mut image = vec![0; PREAMBLE_BYTES];
-        image.extend_from_slice(header);
-        image.resize(payload_offset, 0);
-        self.weights(&mut image);
-        golden.iter().for_each(|word| image.extend_from_slice(&word.to_le_bytes()));
-
-        let memory = emberloop_image::MemoryPlan::new(&self.header());
-        let mut preamble = Preamble {
-            layout: 0,
-            image_bytes: image.len() as u32,
-            header_bytes: header.len() as u32,
-            payload_offset: payload_offset as u32,
-            ram_words: memory.words() as u32,
-            checksum: 0,
-        };
-        image[..PREAMBLE_BYTES].copy_from_slice(&preamble.to_bytes());
-        preamble.checksum = checksum(&image);
-        image[..PREAMBLE_BYTES].copy_from_slice(&preamble.to_bytes());
-        Ok(image)
-    }
-
-    fn header(&self) -> Header<'static> {
-        let layer = LayerShape {
-            cell: self.cell,
-            hidden: self.hidden as u16,
-            cell_fraction: if self.cell.has_cell_state() { 24 } else { 0 },
-            weights: WeightFormat::Int8,
-        };
-        Header {
-            name: "synthetic",
-            checkpoint: "",
-            input: InputShape::Features { features: FEATURES as u16, fraction: 11, missing: MissingPolicy::Error },
-            layers: heapless::Vec::from_iter([layer]),
-            head: HeadShape {
-                outputs: CLASSES as u16,
-                task: Task::Classification,
-                pooling: Pooling::Last,
-                fraction: 16,
-                weights: WeightFormat::Int8,
-            },
-            channels: "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\nk\nl",
-            labels: "1\n2\n3\n4\n5\n6\n7\n8\n9",
-        }
-    }
-
-    /// The payload without golden vectors: scaler, layer, head.
-    fn weights(&self, image: &mut Vec<u8>) {
+    fn model(&self) -> IntegerModel {
         let mut random = Random(1);
+        let names = |count: usize| (1..=count).map(|number| number.to_string()).collect();
         // Raw numbers are taken as they are: 2^14 · 2^3 / 2^17 is one.
         let scaler = FeatureScaler {
             min: -32_767,
@@ -127,59 +72,74 @@ impl Case {
             requantizer: Requantizer::new(1 << 14, 3, 1),
             fill: 0,
             pre_shift: 0,
-            raw_fraction: 11,
+            raw_fraction: INPUT_FRACTION as i8,
         };
-        for _ in 0..FEATURES {
-            scaler.to_words().iter().for_each(|word| image.extend_from_slice(&word.to_le_bytes()));
+        IntegerModel {
+            name: "synthetic".into(),
+            checkpoint: String::new(),
+            channels: names(self.inputs),
+            labels: names(self.outputs),
+            input: IntegerInput::Features {
+                fraction: INPUT_FRACTION,
+                missing: MissingPolicy::Error,
+                scalers: vec![scaler; self.inputs],
+            },
+            layers: vec![self.layer(&mut random)],
+            head: self.head(&mut random),
+            golden: Vec::new(),
         }
+    }
+
+    fn layer(&self, random: &mut Random) -> IntegerLayer {
         let rows = self.cell.gate_count() * self.hidden;
-        // Weights in steps of 1/127: an accumulator of Q.11 inputs, or of Q0.15 states, becomes Q15.16.
-        matrix(image, &mut random, rows, FEATURES, Requantizer::new(16_513, 1, 1));
-        matrix(image, &mut random, rows, self.hidden, Requantizer::new(16_513, 0, 4));
-        bias(image, &mut random, rows);
-        bias(image, &mut random, if self.cell.has_separate_recurrent_bias() { self.hidden } else { 0 });
-        matrix(image, &mut random, CLASSES, self.hidden, Requantizer::new(16_513, 0, 4));
-        bias(image, &mut random, CLASSES);
+        let separate = if self.cell.has_separate_recurrent_bias() { self.hidden } else { 0 };
+        let input = matrix(random, rows, self.inputs, SAMPLE_DEVIATION);
+        let recurrent = matrix(random, rows, self.hidden, STATE_DEVIATION);
+        // Forget gates half open to begin with, as trained ones are.
+        let center = |gate: &Gate| if *gate == Gate::Forget { 1 << 16 } else { 0 };
+        let centers = self.cell.gates().iter().flat_map(|gate| std::iter::repeat_n(center(gate), self.hidden));
+        let mut bias = |center: i32| center + random.normal(16_384.0, 1 << 16);
+        IntegerLayer {
+            shape: LayerShape {
+                cell: self.cell,
+                hidden: self.hidden as u16,
+                cell_fraction: if self.cell.has_cell_state() { 24 } else { 0 },
+                shift: 0,
+                weights: WeightFormat::Int8,
+            },
+            input,
+            recurrent,
+            bias: centers.map(&mut bias).collect(),
+            recurrent_bias: (0..separate).map(|_| bias(0)).collect(),
+        }
+    }
+
+    fn head(&self, random: &mut Random) -> IntegerHead {
+        IntegerHead {
+            shape: HeadShape {
+                outputs: self.outputs as u16,
+                task: Task::Classification,
+                pooling: Pooling::Last,
+                fraction: 16,
+                shift: 0,
+                weights: WeightFormat::Int8,
+            },
+            weights: matrix(random, self.outputs, self.hidden, STATE_DEVIATION),
+            bias: (0..self.outputs).map(|_| random.normal(16_384.0, 1 << 16)).collect(),
+        }
     }
 }
 
-/// Scales, then weights, padded to whole words.
-fn matrix(image: &mut Vec<u8>, random: &mut Random, rows: usize, columns: usize, scale: Requantizer) {
-    for _ in 0..rows {
-        image.extend_from_slice(&scale.word().to_le_bytes());
-    }
-    image.extend((0..rows * columns).map(|_| random.below(127) as i8 as u8));
-    image.resize(image.len().next_multiple_of(4), 0);
-}
-
-fn bias(image: &mut Vec<u8>, random: &mut Random, count: usize) {
-    (0..count).for_each(|_| image.extend_from_slice(&random.below(1 << 16).to_le_bytes()));
-}
-
-/// The same samples for every case.
-fn samples() -> Vec<Vec<i32>> {
-    let mut random = Random(2);
-    (0..SEQUENCES * STEPS).map(|_| (0..FEATURES).map(|_| random.below(4096)).collect()).collect()
-}
-
-/// The sequences with the outputs of every step.
-fn golden(samples: &[Vec<i32>], outputs: &[Vec<i32>]) -> Vec<i32> {
-    let mut words = vec![SEQUENCES_MAGIC as i32, FEATURES as i32, CLASSES as i32, SEQUENCES as i32];
-    for (samples, outputs) in samples.chunks(STEPS).zip(outputs.chunks(STEPS)) {
-        words.push(STEPS as i32);
-        words.extend(samples.iter().chain(outputs).flatten());
-    }
-    words
-}
-
-/// The sequences alone.
-fn sequences(samples: &[Vec<i32>]) -> Vec<u8> {
-    let mut words = vec![SEQUENCES_MAGIC as i32, FEATURES as i32, 0, SEQUENCES as i32];
-    for samples in samples.chunks(STEPS) {
-        words.push(STEPS as i32);
-        words.extend(samples.iter().flatten());
-    }
-    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+/// Weights as trained and quantized rows have them, with multipliers that make the products of activations of this
+/// deviation about 0.6 in Q15.16, so that gates are neither all open nor all shut.
+fn matrix(random: &mut Random, rows: usize, columns: usize, activations: f64) -> IntegerMatrix {
+    let accumulator = WEIGHT_DEVIATION * activations * (columns as f64).sqrt();
+    let multiplier = PRODUCT_DEVIATION * 65_536.0 / accumulator;
+    // Rows differ by a quarter.
+    let mut row = || (multiplier * (1.0 + f64::from(random.below(250)) / 1000.0)).min(32_767.0) as i16;
+    let multipliers = (0..rows).map(|_| row()).collect();
+    let weights = (0..rows * columns).map(|_| random.normal(WEIGHT_DEVIATION, 127) as i8).collect();
+    IntegerMatrix { columns, multipliers, weights }
 }
 
 /// The bytes in memory that is aligned as an image must be.
@@ -196,22 +156,58 @@ impl Random {
         self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (self.0 >> 8) as i32 % (2 * limit + 1) - limit
     }
+
+    /// About normally distributed, of this deviation, within `±limit`: the sum of twelve evenly distributed numbers.
+    fn normal(&mut self, deviation: f64, limit: i32) -> i32 {
+        // Twelve of variance 1/3, in thousandths.
+        let sum: i32 = (0..12).map(|_| self.below(1000)).sum();
+        let value = f64::from(sum) / 2000.0 * deviation;
+        (value.round() as i32).clamp(-limit, limit)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use emberloop_engine::Network;
+    use emberloop_image::{Image, Sequences};
+
     use super::*;
 
     #[test]
     fn every_case_is_an_image_that_passes_its_self_test() {
-        for case in CASES {
+        let odd = Case { cell: CellKind::Lstm, inputs: 9, hidden: 7, outputs: 3 };
+        for case in CASES.iter().chain([&odd]) {
             let (image, sequences) = case.build().unwrap();
             let image = aligned(&image);
             let image = Image::parse(bytemuck::cast_slice(&image)).unwrap();
             assert_eq!(emberloop_engine::self_test(&image, [0; 1024]).unwrap(), SEQUENCES * STEPS, "{}", case.name());
             let sequences = aligned(&sequences);
-            let sequences = emberloop_image::Sequences::parse(bytemuck::cast_slice(&sequences)).unwrap();
-            assert_eq!((sequences.len(), sequences.width()), (SEQUENCES, FEATURES));
+            let sequences = Sequences::parse(bytemuck::cast_slice(&sequences)).unwrap();
+            assert_eq!((sequences.len(), sequences.width()), (SEQUENCES, case.inputs));
+        }
+    }
+
+    /// What a step costs may depend on the numbers where all of them saturate.
+    #[test]
+    fn states_are_as_lively_as_those_of_trained_models() {
+        for case in &CASES {
+            let (image, sequences) = case.build().unwrap();
+            let (image, sequences) = (aligned(&image), aligned(&sequences));
+            let image = Image::parse(bytemuck::cast_slice(&image)).unwrap();
+            let sequences = Sequences::parse(bytemuck::cast_slice(&sequences)).unwrap();
+            let mut network = Network::new(&image, [0; 1024]).unwrap();
+            let (mut squares, mut saturated, mut count) = (0.0, 0.0, 0.0);
+            for sample in sequences.iter().flat_map(|sequence| sequence.samples()) {
+                network.step(sample).unwrap();
+                let (hidden, _) = network.layer_state(0).unwrap();
+                for &state in hidden {
+                    squares += (f64::from(state) / 32_768.0).powi(2);
+                    saturated += f64::from(u8::from(state.unsigned_abs() > 32_700));
+                    count += 1.0;
+                }
+            }
+            let (deviation, saturated) = (f64::sqrt(squares / count), saturated / count);
+            assert!((0.2..0.8).contains(&deviation) && saturated < 0.05, "{}: {deviation} {saturated}", case.name());
         }
     }
 }
