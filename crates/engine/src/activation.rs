@@ -23,12 +23,22 @@ pub fn sigmoid(x: i32) -> i32 {
 /// `L(v) + addend` with `L` the interpolated table in Q0.25 (NUMERICS §6).
 #[inline(always)]
 fn interpolate(v: i32, addend: i32) -> i32 {
-    let v = v.clamp(-(1 << 19), (1 << 19) - 1);
-    // At most 1,023, so the compiler needs no check.
-    let index = ((v >> 10) + 512) as u32 as usize & 1023;
-    let fraction = v & 1023;
+    // Counted from the table's lower end, one comparison tells whether `v` is within it.
+    const WIDTH: u32 = 1 << 20;
+    let offset = (v as u32).wrapping_add(WIDTH / 2);
+    let offset = if offset < WIDTH {
+        offset
+    } else if v < 0 {
+        0
+    } else {
+        WIDTH - 1
+    };
+    // At most 1,023: the compiler sees it and checks nothing.
+    let index = (offset >> 10) as usize;
+    let fraction = (offset & 1023) as i32;
     let (low, high) = (i32::from(TANH[index]), i32::from(TANH[index + 1]));
-    low * (1024 - fraction) + high * fraction + addend
+    // low·(1024 - fraction) + high·fraction
+    (low << 10) + (high - low) * fraction + addend
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use emberloop_image::Head;
 
 use crate::cells::narrow_mut;
-use crate::kernel::{Product, Vector, tile_sums};
+use crate::kernel::{Product, Sums, Vector};
 
 /// Number of steps at which the running mean halves its sums and its count, so that it never overflows and an endless
 /// stream becomes a mean over the recent past.
@@ -43,5 +43,5 @@ pub(crate) fn dense(head: &Head<'_>, hidden: &[i16], outputs: &mut [i32]) {
     // Whole tiles of hidden values are there; the product takes the true number, made even.
     let hidden = hidden.get(..head.weights.columns.next_multiple_of(2)).unwrap_or(&[]);
     let product = Product { tiles: head.weights.values, vector: Vector::new(hidden) };
-    tile_sums(product, Product::NONE, head.multipliers, head.bias, u32::from(head.shape.shift), outputs);
+    Sums::new(product, Product::NONE, head.multipliers, head.bias, u32::from(head.shape.shift)).next(outputs);
 }

@@ -1,16 +1,17 @@
 //! Matrix times vector: where the time goes.
 //!
-//! [`portable`] is the definition; `arch` holds the same for the cores that gain from hand-written code, tested against
-//! it bit for bit.
+//! [`PortableSums`] is the definition; `arch` holds the same for the cores that gain from hand-written code, tested
+//! against it bit for bit.
 
-use emberloop_image::Multipliers;
+use emberloop_image::{Multipliers, TILE_ROWS};
 
 use crate::arithmetic::multiply_shift_16;
 
 #[cfg(any(kernel = "thumb1", kernel = "dsp", kernel = "helium"))]
-pub(crate) use crate::arch::tile_sums;
+pub(crate) use crate::arch::Sums;
+/// The kernel of this core.
 #[cfg(not(any(kernel = "thumb1", kernel = "dsp", kernel = "helium")))]
-pub(crate) use portable as tile_sums;
+pub(crate) use PortableSums as Sums;
 
 /// A vector of activations and what the kernels need to know of it.
 #[derive(Clone, Copy, Debug)]
@@ -49,52 +50,88 @@ impl Product<'_> {
     pub const NONE: Product<'static> = Product { tiles: &[], vector: Vector::EMPTY };
 }
 
-/// `sums[t][r] = (S(W·x) + S(U·h) + b) · 2^shift` for the four rows `r` of each tile `t` (NUMERICS §8).
-///
-/// `multipliers` and `bias` hold four words per tile. Nothing overflows for the rows of a parsed image (NUMERICS §4). Tiles
-/// for which anything is missing are left as they are, which `Image::parse` excludes.
-#[inline(always)]
-pub fn portable(
-    input: Product<'_>,
-    recurrent: Product<'_>,
-    multipliers: &[u32],
-    bias: &[i32],
-    shift: u32,
-    sums: &mut [[i32; 4]],
-) {
-    let (multipliers, _) = multipliers.as_chunks::<4>();
-    let (bias, _) = bias.as_chunks::<4>();
-    let (mut input_tiles, mut recurrent_tiles) = (input.tiles, recurrent.tiles);
-    for ((sums, multipliers), bias) in sums.iter_mut().zip(multipliers).zip(bias) {
-        let input = input_product(&mut input_tiles, input.vector.values);
-        let recurrent = recurrent_product(&mut recurrent_tiles, recurrent.vector.values);
-        for (row, sum) in sums.iter_mut().enumerate() {
-            let multipliers = Multipliers::from_word(multipliers[row]);
-            let products = multiply_shift_16(input[row], multipliers.input())
-                + multiply_shift_16(recurrent[row], multipliers.recurrent());
-            *sum = (products + bias[row]) << shift;
-        }
+impl<'a> Product<'a> {
+    /// The next tiles; nothing where there are not so many.
+    #[inline(always)]
+    fn take(&mut self, tiles: usize) -> &'a [i16] {
+        let Some((taken, rest)) = self.tiles.split_at_checked(tiles * 2 * self.vector.values.len()) else { return &[] };
+        self.tiles = rest;
+        taken
     }
 }
 
-/// Of the next tile. By two names, so that a profile can tell the two products apart.
-#[inline(always)]
-fn input_product(tiles: &mut &[i16], activations: &[i16]) -> [i32; 4] {
-    tile(tiles, activations)
+/// The row sums of a layer, taken tile by tile.
+#[derive(Clone, Copy, Debug)]
+pub struct PortableSums<'a> {
+    input: Product<'a>,
+    recurrent: Product<'a>,
+    multipliers: &'a [u32],
+    bias: &'a [i32],
+    shift: u32,
 }
 
-/// Of the next tile.
+impl<'a> PortableSums<'a> {
+    /// All tiles that the two products have. Four multipliers and four biases belong to each.
+    #[inline(always)]
+    pub fn new(
+        input: Product<'a>,
+        recurrent: Product<'a>,
+        multipliers: &'a [u32],
+        bias: &'a [i32],
+        shift: u32,
+    ) -> Self {
+        Self { input, recurrent, multipliers, bias, shift }
+    }
+
+    /// `sums[t][r] = (S(W·x) + S(U·h) + b) · 2^shift` for the four rows `r` of each of the next tiles `t` (NUMERICS §8).
+    ///
+    /// Nothing overflows for the rows of a parsed image (NUMERICS §4). What lies behind the last tile is left as it is;
+    /// `Image::parse` sees to it that there are as many tiles as units need.
+    #[inline(always)]
+    pub fn next(&mut self, sums: &mut [[i32; 4]]) {
+        for sums in sums {
+            let (Some((multipliers, more_multipliers)), Some((bias, more_bias))) =
+                (self.multipliers.split_first_chunk::<4>(), self.bias.split_first_chunk::<4>())
+            else {
+                return;
+            };
+            let input = input_product(self.input.take(1), self.input.vector.values);
+            let recurrent = recurrent_product(self.recurrent.take(1), self.recurrent.vector.values);
+            (self.multipliers, self.bias) = (more_multipliers, more_bias);
+            for (row, sum) in sums.iter_mut().enumerate() {
+                let multipliers = Multipliers::from_word(multipliers[row]);
+                let products = multiply_shift_16(input[row], multipliers.input())
+                    + multiply_shift_16(recurrent[row], multipliers.recurrent());
+                *sum = (products + bias[row]) << self.shift;
+            }
+        }
+    }
+
+    /// Passes over so many tiles and their multipliers, and over the biases of so many.
+    #[inline(always)]
+    pub fn skip(&mut self, tiles: usize, biases: usize) {
+        self.input.take(tiles);
+        self.recurrent.take(tiles);
+        self.multipliers = self.multipliers.get(tiles * TILE_ROWS..).unwrap_or(&[]);
+        self.bias = self.bias.get(biases * TILE_ROWS..).unwrap_or(&[]);
+    }
+}
+
+/// By two names, so that a profile can tell the two products apart.
 #[inline(always)]
-fn recurrent_product(tiles: &mut &[i16], activations: &[i16]) -> [i32; 4] {
-    tile(tiles, activations)
+fn input_product(tile: &[i16], activations: &[i16]) -> [i32; 4] {
+    accumulators(tile, activations)
+}
+
+#[inline(always)]
+fn recurrent_product(tile: &[i16], activations: &[i16]) -> [i32; 4] {
+    accumulators(tile, activations)
 }
 
 /// The accumulators of one tile's four rows, exactly.
 #[inline(always)]
-fn tile(tiles: &mut &[i16], activations: &[i16]) -> [i32; 4] {
+fn accumulators(tile: &[i16], activations: &[i16]) -> [i32; 4] {
     let mut sums = [0; 4];
-    let Some((tile, rest)) = tiles.split_at_checked(2 * activations.len()) else { return sums };
-    *tiles = rest;
     let (blocks, last) = activations.as_chunks::<8>();
     let (tile_blocks, tile_last) = tile.as_chunks::<16>();
     for (values, activations) in tile_blocks.iter().zip(blocks) {
@@ -124,7 +161,7 @@ fn accumulate(sums: &mut [i32; 4], first: i16, second: i16, activation: i16) {
 mod tests {
     extern crate std;
     use super::*;
-    use emberloop_image::{Tiles, write_tile};
+    use emberloop_image::write_tile;
     use proptest::prelude::*;
     use std::vec;
     use std::vec::Vec;
@@ -162,7 +199,7 @@ mod tests {
             let mut sums = [[0; 4]; 2];
             let input = Product { tiles: &w, vector: Vector::new(&x) };
             let recurrent = Product { tiles: &u, vector: Vector::new(&h) };
-            portable(input, recurrent, &words, &bias, shift, &mut sums);
+            PortableSums::new(input, recurrent, &words, &bias, shift).next(&mut sums);
             for (row, &sum) in sums.as_flattened().iter().enumerate() {
                 let (m, n) = multipliers[row];
                 let exact = ((wx[row] * i64::from(m)) >> 16) + ((uh[row] * i64::from(n)) >> 16) + i64::from(bias[row]);
@@ -172,11 +209,17 @@ mod tests {
     }
 
     #[test]
-    fn a_short_tile_is_left_alone() {
-        let mut sums = [[7; 4]; 1];
-        let product = Product { tiles: &[0; 3], vector: Vector::new(&[1, 2]) };
-        portable(product, Product::NONE, &[1; 4], &[5; 4], 0, &mut sums);
-        assert_eq!(sums, [[5; 4]]);
-        assert_eq!(Tiles { columns: 2, values: &[0; 3] }.row(0).count(), 0);
+    fn tiles_are_skipped_with_their_multipliers_and_with_as_many_biases_as_said() {
+        let (tiles, _) = case(&(0..12).map(|row| vec![row; 2]).collect::<Vec<_>>(), &[1, 1]);
+        let product = Product { tiles: &tiles, vector: Vector::new(&[256, 256]) };
+        let multipliers: Vec<u32> = (0..12).map(|row| 128 * (1 + row / 4)).collect();
+        let mut sums = PortableSums::new(product, Product::NONE, &multipliers, &[0, 0, 0, 0, 9, 9, 9, 9], 0);
+        let mut out = [[7; 4]; 1];
+        sums.skip(2, 1);
+        sums.next(&mut out);
+        // Rows 8 to 11 with a multiplier of 384 (512 · 384 / 2^16 = 3) and the second tile's biases.
+        assert_eq!(out, [[8, 9, 10, 11].map(|row| 3 * row + 9)]);
+        sums.next(&mut out);
+        assert_eq!(out, [[8, 9, 10, 11].map(|row| 3 * row + 9)], "behind the last tile nothing is written");
     }
 }

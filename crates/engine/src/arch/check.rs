@@ -1,8 +1,7 @@
 //! Compares the hand-written code of this core with the portable definition, on random and on extreme inputs: run by a
 //! firmware in QEMU, because the host cannot run it.
 
-use crate::arch;
-use crate::kernel::{Product, Vector, portable};
+use crate::kernel::{PortableSums, Product, Sums, Vector};
 
 /// Where the two differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +26,7 @@ const COLUMNS: [usize; 18] = [0, 2, 4, 6, 8, 10, 14, 16, 18, 30, 32, 36, 62, 64,
 /// Tiles of a call.
 const TILES: usize = 4;
 
-/// Compares [`crate::kernel::tile_sums`] with [`portable`] for all [`COLUMNS`] that fit into `workspace`; returns the number
+/// Compares this core's [`Sums`] with [`PortableSums`] for all [`COLUMNS`] that fit into `workspace`; returns the number
 /// of cases.
 ///
 /// # Errors
@@ -90,8 +89,9 @@ fn one_case(
     let recurrent = Product { tiles: bytemuck::cast_slice(u), vector: Vector::new(bytemuck::cast_slice(h)) };
     let shift = random.below(16);
     let (mut expected, mut found) = ([[0x5a5a_5a5a; 4]; TILES + 1], [[0x5a5a_5a5a; 4]; TILES + 1]);
-    portable(input, recurrent, &multipliers, &bias, shift, &mut expected[..tiles]);
-    arch::tile_sums(input, recurrent, &multipliers, &bias, shift, &mut found[..tiles]);
+    let (multipliers, bias) = (&multipliers[..4 * tiles], &bias[..4 * tiles]);
+    PortableSums::new(input, recurrent, multipliers, bias, shift).next(&mut expected[..tiles]);
+    Sums::new(input, recurrent, multipliers, bias, shift).next(&mut found[..tiles]);
     same(expected.as_flattened(), found.as_flattened())
 }
 

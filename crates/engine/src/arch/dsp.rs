@@ -14,24 +14,14 @@ use core::mem::{MaybeUninit, offset_of};
 
 use crate::kernel::Product;
 
-/// See [`crate::kernel::portable`].
-#[inline(always)]
-pub(crate) fn tile_sums(
-    input: Product<'_>,
-    recurrent: Product<'_>,
-    multipliers: &[u32],
-    bias: &[i32],
-    shift: u32,
-    sums: &mut [[i32; 4]],
-) {
-    Sums::new(input, recurrent, multipliers, bias, shift).next(sums);
-}
-
-/// The tiles of a layer that have not been taken yet.
+/// See [`crate::kernel::PortableSums`].
 pub(crate) struct Sums<'a> {
     state: State,
-    /// Whole tiles left.
+    /// Whole tiles left of which there are multipliers, and those of which there are biases.
     left: usize,
+    biases_left: usize,
+    /// Values of a tile of each product.
+    tile: [usize; 2],
     borrowed: PhantomData<&'a [i32]>,
 }
 
@@ -45,8 +35,8 @@ impl<'a> Sums<'a> {
         bias: &'a [i32],
         shift: u32,
     ) -> Self {
-        let rows = multipliers.len().min(bias.len());
-        let left = (rows / 4).min(whole_tiles(input)).min(whole_tiles(recurrent));
+        let left = (multipliers.len() / 4).min(whole_tiles(input)).min(whole_tiles(recurrent));
+        let tile = [2 * input.vector.values.len(), 2 * recurrent.vector.values.len()];
         let entries = Entries::get();
         let (input, input_done, input_loop) = pass(input, &entries.input, INPUT_BLOCKS);
         let (recurrent, recurrent_done, recurrent_loop) = pass(recurrent, &entries.recurrent, RECURRENT_BLOCKS);
@@ -64,18 +54,32 @@ impl<'a> Sums<'a> {
             input_loop,
             recurrent_loop,
         };
-        Self { state, left, borrowed: PhantomData }
+        Self { state, left, biases_left: bias.len() / 4, tile, borrowed: PhantomData }
     }
 
     /// Takes as many tiles as there are `sums`. Those beyond the last are left as they are.
     #[inline(always)]
     pub(crate) fn next(&mut self, sums: &mut [[i32; 4]]) {
-        let tiles = sums.len().min(self.left);
+        let tiles = sums.len().min(self.left).min(self.biases_left);
         if tiles > 0 {
             self.left -= tiles;
+            self.biases_left -= tiles;
             // SAFETY: `new` and the line above see to it that every product's slice holds `tiles` more tiles of twice as
             // many values as its vector, on word boundaries, and that there are four words for each in the other slices.
             unsafe { run(&mut self.state, sums.as_mut_ptr(), tiles) };
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn skip(&mut self, tiles: usize, biases: usize) {
+        if tiles <= self.left && biases <= self.biases_left {
+            self.left -= tiles;
+            self.biases_left -= biases;
+            let [input, recurrent] = self.tile;
+            self.state.input.tiles = self.state.input.tiles.wrapping_add(tiles * input);
+            self.state.recurrent.tiles = self.state.recurrent.tiles.wrapping_add(tiles * recurrent);
+            self.state.multipliers = self.state.multipliers.wrapping_add(4 * tiles);
+            self.state.bias = self.state.bias.wrapping_add(4 * biases);
         }
     }
 }
@@ -84,10 +88,13 @@ impl<'a> Sums<'a> {
 #[inline(always)]
 fn whole_tiles(product: Product<'_>) -> usize {
     let (tiles, values) = (product.tiles, product.vector.values);
+    if values.is_empty() {
+        return usize::MAX;
+    }
     if !values.len().is_multiple_of(2) || (tiles.as_ptr().addr() | values.as_ptr().addr()) % 4 != 0 {
         return 0;
     }
-    tiles.len().checked_div(2 * values.len()).unwrap_or(usize::MAX)
+    tiles.len() / (2 * values.len())
 }
 
 /// What one product needs at the start of each tile; loaded by one instruction.

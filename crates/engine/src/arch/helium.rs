@@ -1,3 +1,3 @@
 //! In preparation: the portable kernel until then.
 
-pub(crate) use crate::kernel::portable as tile_sums;
+pub(crate) use crate::kernel::PortableSums as Sums;

@@ -8,11 +8,11 @@ mod helium;
 mod thumb1;
 
 #[cfg(kernel = "dsp")]
-pub(crate) use dsp::tile_sums;
+pub(crate) use dsp::Sums;
 #[cfg(kernel = "helium")]
-pub(crate) use helium::tile_sums;
+pub(crate) use helium::Sums;
 #[cfg(kernel = "thumb1")]
-pub(crate) use thumb1::tile_sums;
+pub(crate) use thumb1::Sums;
 
 /// For a firmware that tests; no product calls it.
 #[allow(dead_code)]

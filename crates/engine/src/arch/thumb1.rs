@@ -1,18 +1,28 @@
 //! Cortex-M0, M0+ and M23: Thumb-1 has one multiplication, 32 bits wide, and byte loads.
 
 use core::arch::naked_asm;
+use core::marker::PhantomData;
 
 use crate::kernel::Product;
 
-/// What the loop reads and moves on; the order is that of the loads below.
+/// See [`crate::kernel::PortableSums`].
+pub(crate) struct Sums<'a> {
+    state: State,
+    /// Tiles of which weights and multipliers are left, and those of which biases are.
+    left: usize,
+    biases_left: usize,
+    borrowed: PhantomData<&'a [i32]>,
+}
+
+/// What [`kernel`] reads and moves on; the order is that of its loads.
 #[repr(C)]
-struct Arguments {
+struct State {
     input: Operand,
     recurrent: Operand,
     multipliers: *const u32,
     bias: *const i32,
     shift: u32,
-    /// Tiles to go.
+    /// Tiles of this call to go.
     tiles: usize,
 }
 
@@ -32,37 +42,67 @@ impl Operand {
         let start = product.vector.total.wrapping_mul(-128);
         Self { columns: values.len(), activations: values.as_ptr(), tiles: product.tiles.as_ptr(), start }
     }
-}
 
-/// As [`crate::kernel::portable`].
-#[inline(always)]
-pub(crate) fn tile_sums(
-    input: Product<'_>,
-    recurrent: Product<'_>,
-    multipliers: &[u32],
-    bias: &[i32],
-    shift: u32,
-    sums: &mut [[i32; 4]],
-) {
-    let tiles = sums.len();
-    let holds = |product: &Product<'_>| {
+    /// Whether so many tiles are there; the kernel takes two columns at a time.
+    #[inline(always)]
+    fn holds(product: Product<'_>, tiles: usize) -> bool {
         let columns = product.vector.values.len();
         columns.is_multiple_of(2) && product.tiles.len() >= 2 * columns * tiles
-    };
-    if tiles == 0 || !holds(&input) || !holds(&recurrent) || multipliers.len().min(bias.len()) < 4 * tiles {
-        return;
     }
-    let mut arguments = Arguments {
-        input: Operand::new(input),
-        recurrent: Operand::new(recurrent),
-        multipliers: multipliers.as_ptr(),
-        bias: bias.as_ptr(),
-        shift,
-        tiles,
-    };
-    // SAFETY: of each product `tiles` tiles of 2·columns values and `columns` activations are there, an even number; four
-    // multipliers and biases per tile are; and `sums` has room for four results per tile.
-    unsafe { kernel(&mut arguments, sums.as_mut_ptr().cast()) }
+
+    #[inline(always)]
+    fn skip(&mut self, tiles: usize) {
+        self.tiles = self.tiles.wrapping_add(tiles * 2 * self.columns);
+    }
+}
+
+impl<'a> Sums<'a> {
+    /// All tiles of the products, or none of them where one is too short for the multipliers.
+    #[inline(always)]
+    pub(crate) fn new(
+        input: Product<'a>,
+        recurrent: Product<'a>,
+        multipliers: &'a [u32],
+        bias: &'a [i32],
+        shift: u32,
+    ) -> Self {
+        let tiles = multipliers.len() / 4;
+        let left = if Operand::holds(input, tiles) && Operand::holds(recurrent, tiles) { tiles } else { 0 };
+        let state = State {
+            input: Operand::new(input),
+            recurrent: Operand::new(recurrent),
+            multipliers: multipliers.as_ptr(),
+            bias: bias.as_ptr(),
+            shift,
+            tiles: 0,
+        };
+        Self { state, left, biases_left: bias.len() / 4, borrowed: PhantomData }
+    }
+
+    #[inline(always)]
+    pub(crate) fn next(&mut self, sums: &mut [[i32; 4]]) {
+        let tiles = sums.len().min(self.left).min(self.biases_left);
+        if tiles > 0 {
+            self.left -= tiles;
+            self.biases_left -= tiles;
+            self.state.tiles = tiles;
+            // SAFETY: `new` saw to it that each product has 2·columns values for every tile that is left, and as many
+            // activations as columns, an even number; four multipliers and biases per tile are left; `sums` has room.
+            unsafe { kernel(&mut self.state, sums.as_mut_ptr().cast()) }
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn skip(&mut self, tiles: usize, biases: usize) {
+        if tiles <= self.left && biases <= self.biases_left {
+            self.left -= tiles;
+            self.biases_left -= biases;
+            self.state.input.skip(tiles);
+            self.state.recurrent.skip(tiles);
+            self.state.multipliers = self.state.multipliers.wrapping_add(4 * tiles);
+            self.state.bias = self.state.bias.wrapping_add(4 * biases);
+        }
+    }
 }
 
 /// Four rows at a time, a column after the other: three instructions a product and one activation load for four.
@@ -71,9 +111,9 @@ pub(crate) fn tile_sums(
 /// is also the offset of the signed weights (LDRSB takes no constant), the others are LDRB with a constant.
 ///
 /// # Safety
-/// `arguments` as `tile_sums` makes it; `sums` with room for `4 · tiles` words.
+/// What [`Sums::next`] says.
 #[unsafe(naked)]
-unsafe extern "C" fn kernel(arguments: *mut Arguments, sums: *mut i32) {
+unsafe extern "C" fn kernel(state: *mut State, sums: *mut i32) {
     naked_asm!(
         // One column: `$low` and `$high` are the offsets of the two pairs' unsigned weights from r3.
         ".macro EMBERLOOP_COLUMN low, high",

@@ -3,7 +3,7 @@
 
 use emberloop_image::Layer;
 
-use super::rows::Rows;
+use super::rows::{input_sums, recurrent_sums, sums};
 use super::{narrow_mut, padded_units, vector, wide_and_narrow};
 use crate::activation::{sigmoid, tanh};
 use crate::arithmetic::{multiply_q15, round_shift, scale_by_gate};
@@ -13,11 +13,18 @@ use crate::kernel::Vector;
 pub(super) fn step_reset_after(layer: &Layer<'_>, input: Vector<'_>, state: &mut [i32]) -> Option<()> {
     let (wide, hidden) = wide_and_narrow(state, padded_units(layer))?;
     let old = vector(layer, hidden)?;
-    let mut rows = Rows::new(layer);
-    for (wide, bias) in wide.as_chunks_mut::<4>().0.iter_mut().zip(layer.recurrent_bias.as_chunks::<4>().0) {
-        let [reset, update] = rows.take(2)?.sums::<2>(input, old);
-        let new = rows.take(1)?;
-        let (new_input, new_recurrent) = (new.input_sums(input), new.recurrent_sums(old, bias));
+    // Of each group's three tiles the new gate's needs its two products apart.
+    let (mut gate_sums, mut input_sums) = (sums(layer, input, old), input_sums(layer, input));
+    let mut recurrent_sums = recurrent_sums(layer, old);
+    let (mut gates, mut new_input, mut new_recurrent) = ([[0; 4]; 2], [[0; 4]; 1], [[0; 4]; 1]);
+    for wide in wide.as_chunks_mut::<4>().0 {
+        gate_sums.next(&mut gates);
+        gate_sums.skip(1, 1);
+        input_sums.skip(2, 2);
+        input_sums.next(&mut new_input);
+        recurrent_sums.skip(2, 0);
+        recurrent_sums.next(&mut new_recurrent);
+        let ([reset, update], [new_input], [new_recurrent]) = (&gates, &new_input, &new_recurrent);
         for unit in 0..4 {
             let new = tanh(new_input[unit] + scale_by_gate(new_recurrent[unit], sigmoid(reset[unit])));
             wide[unit] = blend(wide[unit], new, sigmoid(update[unit]));
@@ -40,20 +47,26 @@ pub(super) fn step_reset_before(
     let old = vector(layer, hidden)?;
 
     // Every new gate reads every unit's reset hidden value, so these come first.
-    let mut rows = Rows::new(layer);
+    let mut reset_sums = sums(layer, input, old);
+    let mut reset = [[0; 4]; 1];
     for (kept, hidden) in reset_hidden.as_chunks_mut::<4>().0.iter_mut().zip(hidden.as_chunks::<4>().0) {
-        let [reset] = rows.take(1)?.sums::<1>(input, old);
-        rows.take(2)?;
+        reset_sums.next(&mut reset);
+        reset_sums.skip(2, 2);
+        let [reset] = &reset;
         for unit in 0..4 {
             kept[unit] = multiply_q15(sigmoid(reset[unit]), i32::from(hidden[unit])) as i16;
         }
     }
     let kept = vector(layer, reset_hidden)?;
-    let mut rows = Rows::new(layer);
+    let (mut update_sums, mut new_sums) = (sums(layer, input, old), sums(layer, input, kept));
+    let (mut update, mut new) = ([[0; 4]; 1], [[0; 4]; 1]);
     for wide in wide.as_chunks_mut::<4>().0 {
-        rows.take(1)?;
-        let [update] = rows.take(1)?.sums::<1>(input, old);
-        let [new] = rows.take(1)?.sums::<1>(input, kept);
+        update_sums.skip(1, 1);
+        update_sums.next(&mut update);
+        update_sums.skip(1, 1);
+        new_sums.skip(2, 2);
+        new_sums.next(&mut new);
+        let ([update], [new]) = (&update, &new);
         for unit in 0..4 {
             wide[unit] = blend(wide[unit], tanh(new[unit]), sigmoid(update[unit]));
         }

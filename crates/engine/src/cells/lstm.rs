@@ -2,7 +2,7 @@
 
 use emberloop_image::Layer;
 
-use super::rows::Rows;
+use super::rows::sums;
 use super::{narrow_mut, padded_units, take_over, vector, wide_and_narrow};
 use crate::activation::{sigmoid, tanh};
 use crate::arithmetic::{multiply_q15, round_shift, scale_by_gate};
@@ -18,9 +18,10 @@ pub(super) fn step(layer: &Layer<'_>, input: Vector<'_>, state: &mut [i32], scra
     let next = narrow_mut(scratch, units)?;
 
     let old = vector(layer, hidden)?;
-    let mut rows = Rows::new(layer);
+    let mut sums = sums(layer, input, old);
+    let mut gates = [[0; 4]; 4];
     for (cell, next) in cell.as_chunks_mut::<4>().0.iter_mut().zip(next.as_chunks_mut::<4>().0) {
-        let gates = rows.take(4)?.sums::<4>(input, old);
+        sums.next(&mut gates);
         update(&gates, cell, next, fraction);
     }
     take_over(hidden, next);

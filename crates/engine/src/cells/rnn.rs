@@ -2,7 +2,7 @@
 
 use emberloop_image::Layer;
 
-use super::rows::Rows;
+use super::rows::sums;
 use super::{narrow_mut, padded_units, take_over, vector};
 use crate::activation::tanh;
 use crate::kernel::Vector;
@@ -14,10 +14,11 @@ pub(super) fn step(layer: &Layer<'_>, input: Vector<'_>, state: &mut [i32], scra
     // Every unit reads every old hidden value, so the new ones wait in the scratch.
     let next = narrow_mut(scratch, units)?;
     let old = vector(layer, hidden)?;
-    let mut rows = Rows::new(layer);
+    let mut sums = sums(layer, input, old);
+    let mut preactivations = [[0; 4]; 1];
     for next in next.as_chunks_mut::<4>().0 {
-        let [sums] = rows.take(1)?.sums::<1>(input, old);
-        *next = sums.map(|sum| tanh(sum) as i16);
+        sums.next(&mut preactivations);
+        *next = preactivations[0].map(|preactivation| tanh(preactivation) as i16);
     }
     take_over(hidden, next);
     Some(())
