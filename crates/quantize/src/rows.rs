@@ -235,7 +235,9 @@ impl Block<'_> {
 
     /// The smallest multiplier that is not below the exact one; the layer's shift was chosen so that it fits.
     fn full_multiplier(&self) -> i16 {
-        self.exact_multiplier().ceil().min(f64::from(limits::MULTIPLIER_MAX)) as i16
+        let multiplier = self.exact_multiplier().ceil();
+        debug_assert!(multiplier <= f64::from(limits::MULTIPLIER_MAX), "{multiplier}");
+        multiplier as i16
     }
 
     fn quantized(&self, multiplier: i16, weights: Vec<i8>) -> QuantizedBlock {
@@ -305,3 +307,6 @@ impl Row<'_> {
 fn refused(tensor: &str, row: usize, problem: String) -> QuantizeError {
     QuantizeError::Range { place: format!("tensor {tensor}, row {row}"), problem }
 }
+
+#[cfg(test)]
+mod tests;

@@ -119,6 +119,48 @@ fn the_report_states_both_errors() {
     }
 }
 
+/// Multipliers have 15 bits: larger weights make the layer's sums coarser, and that costs next to nothing.
+#[test]
+fn large_weights_get_a_shift() {
+    for cell in CellKind::ALL {
+        let recipe = Recipe { hidden: vec![16], ..Recipe::new(cell) };
+        let error = |factor: f32| {
+            let mut checkpoint = recipe.checkpoint();
+            let weights = checkpoint.tensors.get_mut("rnn.weight_ih_l0").unwrap();
+            weights.values.iter_mut().for_each(|weight| *weight *= factor);
+            for feature in &mut checkpoint.metadata.scaler.features {
+                feature.scale *= f64::from(factor);
+            }
+            let quantized = quantize(&checkpoint, &recipe.dataset(80, 1), &Options::default()).unwrap();
+            let unseen = recipe.dataset(120, 2);
+            let comparison = compare(&checkpoint, &quantized.image, &unseen, CompareOptions::default()).unwrap();
+            (quantized.report.shifts[0], comparison.logit_error)
+        };
+        // The same function of the raw data: weights 32 times larger, inputs 32 times smaller.
+        let ((plain, plain_error), (large, large_error)) = (error(1.0), error(32.0));
+        assert_eq!((plain, large), (0, 5), "{}", cell.name());
+        assert!(large_error < 1.5 * plain_error + 0.002, "{}: {plain_error}, {large_error}", cell.name());
+    }
+}
+
+/// The outputs' format is as fine as the multipliers allow, whatever the unit of the targets.
+#[test]
+fn multipliers_of_a_regression_are_fine() {
+    for exponent in [-6, -3, 0, 3, 6] {
+        let recipe = Recipe { task: Task::Regression, outputs: 2, ..Recipe::new(CellKind::Lstm) };
+        let mut checkpoint = recipe.checkpoint();
+        for feature in &mut checkpoint.metadata.target_scaler.as_mut().unwrap().features {
+            (feature.scale, feature.offset) = (20.0 * 10f64.powi(exponent), 50.0 * 10f64.powi(exponent));
+        }
+        let quantized = quantize(&checkpoint, &recipe.dataset(80, 1), &Options::default()).unwrap();
+        let multipliers = &quantized.model.head.weights.multipliers;
+        assert!(multipliers.iter().all(|&multiplier| multiplier >= 256), "10^{exponent}: {multipliers:?}");
+        let unseen = recipe.dataset(120, 2);
+        let comparison = compare(&checkpoint, &quantized.image, &unseen, CompareOptions::default()).unwrap();
+        assert!(comparison.logit_error < 0.015, "10^{exponent}: {}", comparison.logit_error);
+    }
+}
+
 #[test]
 fn a_large_cell_state_gets_a_wider_format() {
     let recipe = Recipe::new(CellKind::Lstm);

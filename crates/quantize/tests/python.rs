@@ -24,6 +24,11 @@ for name in ["rnn.weight_ih_l0", "rnn.weight_hh_l0", "head.weight"]:
     assert integers.dtype == np.int8 and scale.dtype == np.float64, name
     error = integers * scale[:, None] - checkpoint.get_tensor(name)
     steps.append(float(np.max(np.abs(error) / scale[:, None])))
+    bound = quantized.get_tensor(name + ".accumulator_bound")
+    assert (bound == np.abs(integers.astype(np.int64)).sum(axis=1) * 2**15).all(), name
+layer = metadata["layers"][0]
+multiplier, scale = [quantized.get_tensor("rnn.weight_ih_l0." + name) for name in ["multiplier", "scale"]]
+assert (scale == multiplier * 2.0 ** (metadata["input_fraction"] + layer["shift"] - 32)).all()
 print(json.dumps({"cell": metadata["architecture"]["cell"], "steps": steps}))
 "#;
 
