@@ -41,6 +41,14 @@ impl Pair<'_> {
     /// # Errors
     /// The first stage that differs, with the reference's intermediates.
     pub fn step(&mut self, raw: &[i32]) -> Result<Option<Vec<i32>>, String> {
+        Ok(self.traced_step(raw)?.map(|(outputs, _)| outputs))
+    }
+
+    /// As [`Pair::step`], with the reference's intermediates.
+    ///
+    /// # Errors
+    /// As [`Pair::step`].
+    pub fn traced_step(&mut self, raw: &[i32]) -> Result<Option<(Vec<i32>, Trace)>, String> {
         let found = self.network.step(raw).map(|output| output.values().to_vec());
         let trace = self.reference.step(raw);
         self.same_counters()?;
@@ -48,11 +56,20 @@ impl Pair<'_> {
             (Ok(outputs), Ok(trace)) => {
                 self.same_states(&trace)?;
                 same("output", &outputs, &trace.outputs)?;
-                Ok(Some(outputs))
+                Ok(Some((outputs, trace)))
             }
             (Err(found), Err(expected)) if same_refusal(found, expected) => Ok(None),
             (found, expected) => Err(format!("engine {found:?}, reference {:?}", expected.map(|trace| trace.outputs))),
         }
+    }
+
+    /// Puts a hidden state into a layer of both (see [`Reference::set_hidden`]).
+    ///
+    /// # Errors
+    /// What the engine has against it.
+    pub fn set_hidden(&mut self, layer: usize, hidden: &[i64]) -> Result<(), String> {
+        self.reference.set_hidden(layer, hidden);
+        self.network.restore(&self.reference.save()).map_err(|error| error.to_string())
     }
 
     /// Steps through a whole sequence from a reset.

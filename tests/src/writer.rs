@@ -246,6 +246,16 @@ fn tiles(columns: usize, rows: &[Option<&Row>]) -> Vec<u8> {
     out
 }
 
+/// Makes the bounds of an image right again after a change of its weights, and then the checksum.
+pub fn fix_bounds(image: &mut [u8], model: &Model) {
+    let certified = sections(model).into_iter().filter(|section| section.name.ends_with("bounds"));
+    for Section { name, layer, bytes } in certified {
+        let at = section_offset(model, name, layer);
+        image[at..at + bytes.len()].copy_from_slice(&bytes);
+    }
+    fix_checksum(image);
+}
+
 /// The certificate (FORMAT §4.2). What does not fit a word is in no valid image, whatever the word.
 fn bounds(bounds: Bounds) -> Vec<u8> {
     bounds.fields().into_iter().flat_map(|bound| (bound as u32).to_le_bytes()).collect()

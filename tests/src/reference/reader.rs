@@ -14,6 +14,17 @@ use crate::writer::{crc32, offset, ram_words};
 /// # Errors
 /// One line that says what is wrong.
 pub fn read(bytes: &[u8]) -> Result<Model, String> {
+    let (model, stated) = read_with_bounds(bytes)?;
+    let computed: Vec<Bounds> = model.layers.iter().map(proof::layer).chain([proof::head(&model.head)]).collect();
+    demand(stated == computed, "bounds")?;
+    Ok(model)
+}
+
+/// The content of an image, and the bounds that it states of its layers and its head, right or wrong.
+///
+/// # Errors
+/// One line that says what else is wrong.
+pub fn read_with_bounds(bytes: &[u8]) -> Result<(Model, Vec<Bounds>), String> {
     let preamble = bytes.get(..32).ok_or("shorter than the preamble")?;
     let u16_at = |at: usize| u16::from_le_bytes([preamble[at], preamble[at + 1]]);
     let u32_at = |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|byte| preamble[at + byte])) as usize;
@@ -32,10 +43,10 @@ pub fn read(bytes: &[u8]) -> Result<Model, String> {
     let shapes = read_header(&mut header)?;
     demand(header.0.is_empty(), "bytes left over in the header")?;
     let mut payload = Cursor(&bytes[payload_offset..]);
-    let model = read_payload(&mut payload, shapes)?;
+    let (model, bounds) = read_payload(&mut payload, shapes)?;
     demand(payload.0.is_empty(), "bytes left over in the payload")?;
     demand(u32_at(offset::RAM_WORDS) == ram_words(&model) as usize, "ram_words")?;
-    Ok(model)
+    Ok((model, bounds))
 }
 
 /// Golden vectors, or a `.seq` file (FORMAT §6): width, outputs per step, sequences.
@@ -139,7 +150,7 @@ fn read_header(header: &mut Cursor) -> Result<Shapes, String> {
 }
 
 /// The payload of FORMAT §4.
-fn read_payload(payload: &mut Cursor, shapes: Shapes) -> Result<Model, String> {
+fn read_payload(payload: &mut Cursor, shapes: Shapes) -> Result<(Model, Vec<Bounds>), String> {
     let Shapes { name, checkpoint, input, layers: layer_shapes, head, channels, labels } = shapes;
     let input = match input {
         InputShape::Features { features, fraction, missing } => {
@@ -151,16 +162,18 @@ fn read_payload(payload: &mut Cursor, shapes: Shapes) -> Result<Model, String> {
         }
     };
     let mut width = input.width();
-    let mut layers = Vec::new();
+    let (mut layers, mut bounds) = (Vec::new(), Vec::new());
     for shape in layer_shapes {
+        bounds.push(payload.bounds()?);
         layers.push(payload.layer(&shape, width)?);
         width = shape.hidden;
     }
+    bounds.push(payload.bounds()?);
     let head = payload.head(&head, width)?;
     let (golden_width, outputs, golden) = sequences(payload)?;
     demand(golden_width == input.raw_width(), "width of the golden vectors")?;
     demand(outputs == head.outputs(), "outputs of the golden vectors")?;
-    Ok(Model { name, checkpoint, input, layers, head, channels, labels, golden })
+    Ok((Model { name, checkpoint, input, layers, head, channels, labels, golden }, bounds))
 }
 
 fn sequences(cursor: &mut Cursor) -> Result<(usize, usize, Vec<Golden>), String> {
@@ -222,7 +235,6 @@ impl Cursor<'_> {
             CellKind::GruResetAfter | CellKind::GruResetBefore => 3,
         };
         let padded = hidden.next_multiple_of(4);
-        let bounds = self.bounds()?;
         let multipliers = self.words(gates * padded)?;
         let bias = self.words(gates * padded)?;
         let recurrent_bias = self.words(if cell == CellKind::GruResetAfter { padded } else { 0 })?;
@@ -239,7 +251,7 @@ impl Cursor<'_> {
             columns,
             rows: order.iter().map(|&row| self::row(&weights[row], multipliers[row], half)).collect(),
         };
-        let layer = Layer {
+        Ok(Layer {
             cell,
             hidden,
             cell_fraction,
@@ -248,15 +260,12 @@ impl Cursor<'_> {
             recurrent: rows(hidden, &recurrent, 1),
             bias: order.iter().map(|&row| bias[row]).collect(),
             recurrent_bias: recurrent_bias.into_iter().take(hidden).collect(),
-        };
-        demand(bounds == proof::layer(&layer), "bounds of a layer")?;
-        Ok(layer)
+        })
     }
 
     fn head(&mut self, shape: &HeadShape, width: usize) -> Result<Head, String> {
         let &HeadShape { outputs, task, pooling, fraction, shift } = shape;
         let padded = outputs.next_multiple_of(4);
-        let bounds = self.bounds()?;
         let multipliers = self.words(padded)?;
         let mut bias = self.words(padded)?;
         let weights = self.tiles(padded, width)?;
@@ -265,9 +274,7 @@ impl Cursor<'_> {
         bias.truncate(outputs);
         let row = |output: usize| row(&weights[output], multipliers[output], 0);
         let weights = Matrix { columns: width, rows: (0..outputs).map(row).collect() };
-        let head = Head { task, pooling, fraction, shift, weights, bias };
-        demand(bounds == proof::head(&head), "bounds of the head")?;
-        Ok(head)
+        Ok(Head { task, pooling, fraction, shift, weights, bias })
     }
 
     /// The rows of the tiles of §4.1 in their own order, and without the columns beyond the last, which are 0.
