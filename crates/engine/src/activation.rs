@@ -1,7 +1,5 @@
 //! Sigmoid and tanh from one interpolated table (NUMERICS §6).
 
-use crate::tanh_table::TANH;
-
 /// tanh of a pre-activation in Q15.16, as Q0.15 from -32768 to 32767.
 ///
 /// Monotonic, and within 1.34 units of Q0.15 of the real function for every input (tested over all of them).
@@ -17,34 +15,52 @@ pub fn tanh(x: i32) -> i32 {
 /// (tested over all of them).
 #[inline(always)]
 pub fn sigmoid(x: i32) -> i32 {
-    interpolate(x >> 1, (1 << 25) + (1 << 10)) >> 11
+    interpolate_half(x, (1 << 25) + (1 << 10)) >> 11
 }
 
-/// `L(v) + addend` with `L` the interpolated table in Q0.25 (NUMERICS §6).
-#[inline(always)]
-fn interpolate(v: i32, addend: i32) -> i32 {
-    // Counted from the table's lower end, one comparison tells whether `v` is within it.
-    const WIDTH: u32 = 1 << 20;
-    let offset = (v as u32).wrapping_add(WIDTH / 2);
-    let offset = if offset < WIDTH {
-        offset
-    } else if v < 0 {
-        0
-    } else {
-        WIDTH - 1
-    };
-    // At most 1,023: the compiler sees it and checks nothing.
-    let index = (offset >> 10) as usize;
-    let fraction = (offset & 1023) as i32;
-    let (low, high) = (i32::from(TANH[index]), i32::from(TANH[index + 1]));
-    // low·(1024 - fraction) + high·fraction
-    (low << 10) + (high - low) * fraction + addend
+#[cfg(kernel = "dsp")]
+use crate::arch::{interpolate, interpolate_half};
+#[cfg(not(kernel = "dsp"))]
+use portable::{interpolate, interpolate_half};
+
+/// What the cores' own code is tested against.
+#[cfg_attr(kernel = "dsp", allow(dead_code))]
+pub(crate) mod portable {
+    use crate::TANH;
+
+    /// `L(v) + addend` with `L` the interpolated table in Q0.25 (NUMERICS §6).
+    #[inline(always)]
+    pub(crate) fn interpolate(v: i32, addend: i32) -> i32 {
+        // Counted from the table's lower end, one comparison tells whether `v` is within it.
+        const WIDTH: u32 = 1 << 20;
+        let offset = (v as u32).wrapping_add(WIDTH / 2);
+        let offset = if offset < WIDTH {
+            offset
+        } else if v < 0 {
+            0
+        } else {
+            WIDTH - 1
+        };
+        // At most 1,023: the compiler sees it and checks nothing.
+        let index = (offset >> 10) as usize;
+        let fraction = (offset & 1023) as i32;
+        let (low, high) = (i32::from(TANH[index]), i32::from(TANH[index + 1]));
+        // low·(1024 - fraction) + high·fraction
+        (low << 10) + (high - low) * fraction + addend
+    }
+
+    /// `L(floor(v / 2)) + addend`.
+    #[inline(always)]
+    pub(crate) fn interpolate_half(v: i32, addend: i32) -> i32 {
+        interpolate(v >> 1, addend)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     extern crate std;
     use super::*;
+    use crate::TANH;
 
     /// Beyond 2^20 = 16.0 both functions are flat; the ends of the range are probed apart.
     fn inputs() -> impl Iterator<Item = i32> {

@@ -39,20 +39,23 @@ pub(crate) fn scale<S: RawSample>(input: &Input<'_>, raw: &[S], scaled: &mut [i1
     match *input {
         Input::Features { missing, .. } => {
             for ((scaled, number), scaler) in scaled.iter_mut().zip(raw).zip(input.feature_scalers()) {
-                let number = number.raw();
-                if number == MISSING {
-                    counters.missing = counters.missing.saturating_add(1);
-                    match missing {
-                        // What the step before left there; after a reset, the training mean.
-                        MissingPolicy::HoldLast => {}
-                        MissingPolicy::Mean | MissingPolicy::Error => *scaled = scaler.fill,
+                let mut number = number.raw();
+                // A missing number is below every minimum.
+                if number < scaler.min || number > scaler.max {
+                    if number == MISSING {
+                        counters.missing = counters.missing.saturating_add(1);
+                        match missing {
+                            // What the step before left there; after a reset, the training mean.
+                            MissingPolicy::HoldLast => {}
+                            MissingPolicy::Mean | MissingPolicy::Error => *scaled = scaler.fill,
+                        }
+                        continue;
                     }
-                    continue;
+                    counters.clipped = counters.clipped.saturating_add(1);
+                    // Not `clamp`, which could panic: the compiler cannot know that min <= max.
+                    number = number.max(scaler.min).min(scaler.max);
                 }
-                // Not `clamp`, which could panic: the compiler cannot know that min <= max.
-                let clipped = number.max(scaler.min).min(scaler.max);
-                counters.clipped = counters.clipped.saturating_add(u32::from(clipped != number));
-                *scaled = scale_feature(&scaler, clipped);
+                *scaled = scale_feature(&scaler, number);
             }
         }
         Input::Tokens { table } => {

@@ -30,10 +30,18 @@ impl<'a> Vector<'a> {
     /// Of `values`, an even number of them.
     #[inline(always)]
     pub fn new(values: &'a [i16]) -> Self {
-        // At most 65,536 · 32,768 = 2^31, and the portable kernel does not use it.
-        let total = values.iter().fold(0i32, |sum, &value| sum.wrapping_add(i32::from(value)));
-        Self { values, total }
+        Self { values, total: total(values) }
     }
+}
+
+#[cfg(kernel = "dsp")]
+use crate::arch::total;
+
+/// At most 65,534 · 32,768, which fits.
+#[cfg(not(kernel = "dsp"))]
+#[inline(always)]
+fn total(values: &[i16]) -> i32 {
+    values.iter().map(|&value| i32::from(value)).sum()
 }
 
 /// Tiles of weights (FORMAT §4.1) and the vector they are multiplied with.
@@ -68,6 +76,7 @@ pub struct PortableSums<'a> {
     multipliers: &'a [u32],
     bias: &'a [i32],
     shift: u32,
+    input_part: [i32; 4],
 }
 
 impl<'a> PortableSums<'a> {
@@ -80,7 +89,7 @@ impl<'a> PortableSums<'a> {
         bias: &'a [i32],
         shift: u32,
     ) -> Self {
-        Self { input, recurrent, multipliers, bias, shift }
+        Self { input, recurrent, multipliers, bias, shift, input_part: [0; 4] }
     }
 
     /// `sums[t][r] = (S(W·x) + S(U·h) + b) · 2^shift` for the four rows `r` of each of the next tiles `t` (NUMERICS §8).
@@ -100,20 +109,27 @@ impl<'a> PortableSums<'a> {
             (self.multipliers, self.bias) = (more_multipliers, more_bias);
             for (row, sum) in sums.iter_mut().enumerate() {
                 let multipliers = Multipliers::from_word(multipliers[row]);
-                let products = multiply_shift_16(input[row], multipliers.input())
-                    + multiply_shift_16(recurrent[row], multipliers.recurrent());
-                *sum = (products + bias[row]) << self.shift;
+                self.input_part[row] = multiply_shift_16(input[row], multipliers.input()) + bias[row];
+                let recurrent = multiply_shift_16(recurrent[row], multipliers.recurrent());
+                *sum = (self.input_part[row] + recurrent) << self.shift;
             }
         }
     }
 
-    /// Passes over so many tiles and their multipliers, and over the biases of so many.
+    /// `S(W·x) + b` of the last tile taken, not shifted yet: GRUs with reset-after need the two products of their new gate
+    /// apart.
     #[inline(always)]
-    pub fn skip(&mut self, tiles: usize, biases: usize) {
+    pub fn input_part(&self) -> [i32; 4] {
+        self.input_part
+    }
+
+    /// Passes over so many tiles, their multipliers and biases.
+    #[inline(always)]
+    pub fn skip(&mut self, tiles: usize) {
         self.input.take(tiles);
         self.recurrent.take(tiles);
         self.multipliers = self.multipliers.get(tiles * TILE_ROWS..).unwrap_or(&[]);
-        self.bias = self.bias.get(biases * TILE_ROWS..).unwrap_or(&[]);
+        self.bias = self.bias.get(tiles * TILE_ROWS..).unwrap_or(&[]);
     }
 }
 
@@ -199,7 +215,10 @@ mod tests {
             let mut sums = [[0; 4]; 2];
             let input = Product { tiles: &w, vector: Vector::new(&x) };
             let recurrent = Product { tiles: &u, vector: Vector::new(&h) };
-            PortableSums::new(input, recurrent, &words, &bias, shift).next(&mut sums);
+            let mut source = PortableSums::new(input, recurrent, &words, &bias, shift);
+            source.next(&mut sums);
+            let input_part: Vec<i64> = (4..8).map(|row| ((wx[row] * i64::from(multipliers[row].0)) >> 16) + i64::from(bias[row])).collect();
+            prop_assert_eq!(source.input_part().map(i64::from).to_vec(), input_part);
             for (row, &sum) in sums.as_flattened().iter().enumerate() {
                 let (m, n) = multipliers[row];
                 let exact = ((wx[row] * i64::from(m)) >> 16) + ((uh[row] * i64::from(n)) >> 16) + i64::from(bias[row]);
@@ -209,15 +228,16 @@ mod tests {
     }
 
     #[test]
-    fn tiles_are_skipped_with_their_multipliers_and_with_as_many_biases_as_said() {
+    fn tiles_are_skipped_with_their_multipliers_and_biases() {
         let (tiles, _) = case(&(0..12).map(|row| vec![row; 2]).collect::<Vec<_>>(), &[1, 1]);
         let product = Product { tiles: &tiles, vector: Vector::new(&[256, 256]) };
         let multipliers: Vec<u32> = (0..12).map(|row| 128 * (1 + row / 4)).collect();
-        let mut sums = PortableSums::new(product, Product::NONE, &multipliers, &[0, 0, 0, 0, 9, 9, 9, 9], 0);
+        let mut sums =
+            PortableSums::new(product, Product::NONE, &multipliers, &[0, 0, 0, 0, 1, 1, 1, 1, 9, 9, 9, 9], 0);
         let mut out = [[7; 4]; 1];
-        sums.skip(2, 1);
+        sums.skip(2);
         sums.next(&mut out);
-        // Rows 8 to 11 with a multiplier of 384 (512 · 384 / 2^16 = 3) and the second tile's biases.
+        // Rows 8 to 11 with a multiplier of 384 (512 · 384 / 2^16 = 3) and the third tile's biases.
         assert_eq!(out, [[8, 9, 10, 11].map(|row| 3 * row + 9)]);
         sums.next(&mut out);
         assert_eq!(out, [[8, 9, 10, 11].map(|row| 3 * row + 9)], "behind the last tile nothing is written");

@@ -8,18 +8,18 @@
 //! The code of one tile uses all fourteen registers, and nothing in it is decided twice: [`Sums`] holds where to jump to for
 //! this number of columns, so a tile of 8, 16, 24, ... columns runs through straight code without a comparison.
 
-use core::arch::naked_asm;
+use core::arch::{asm, naked_asm};
 use core::marker::PhantomData;
 use core::mem::{MaybeUninit, offset_of};
 
+use crate::TANH;
 use crate::kernel::Product;
 
 /// See [`crate::kernel::PortableSums`].
 pub(crate) struct Sums<'a> {
     state: State,
-    /// Whole tiles left of which there are multipliers, and those of which there are biases.
+    /// Whole tiles left.
     left: usize,
-    biases_left: usize,
     /// Values of a tile of each product.
     tile: [usize; 2],
     borrowed: PhantomData<&'a [i32]>,
@@ -35,13 +35,14 @@ impl<'a> Sums<'a> {
         bias: &'a [i32],
         shift: u32,
     ) -> Self {
-        let left = (multipliers.len() / 4).min(whole_tiles(input)).min(whole_tiles(recurrent));
+        let rows = multipliers.len().min(bias.len());
+        let left = (rows / 4).min(whole_tiles(input)).min(whole_tiles(recurrent));
         let tile = [2 * input.vector.values.len(), 2 * recurrent.vector.values.len()];
         let entries = Entries::get();
         let (input, input_done, input_loop) = pass(input, &entries.input, INPUT_BLOCKS);
         let (recurrent, recurrent_done, recurrent_loop) = pass(recurrent, &entries.recurrent, RECURRENT_BLOCKS);
         let state = State {
-            partial: [MaybeUninit::uninit(); 4],
+            partial: [0; 4],
             bias: bias.as_ptr(),
             input,
             input_done,
@@ -54,34 +55,105 @@ impl<'a> Sums<'a> {
             input_loop,
             recurrent_loop,
         };
-        Self { state, left, biases_left: bias.len() / 4, tile, borrowed: PhantomData }
+        Self { state, left, tile, borrowed: PhantomData }
     }
 
     /// Takes as many tiles as there are `sums`. Those beyond the last are left as they are.
     #[inline(always)]
     pub(crate) fn next(&mut self, sums: &mut [[i32; 4]]) {
-        let tiles = sums.len().min(self.left).min(self.biases_left);
+        let tiles = sums.len().min(self.left);
         if tiles > 0 {
             self.left -= tiles;
-            self.biases_left -= tiles;
             // SAFETY: `new` and the line above see to it that every product's slice holds `tiles` more tiles of twice as
             // many values as its vector, on word boundaries, and that there are four words for each in the other slices.
             unsafe { run(&mut self.state, sums.as_mut_ptr(), tiles) };
         }
     }
 
+    /// `run` leaves it in the state; zeros before the first tile.
     #[inline(always)]
-    pub(crate) fn skip(&mut self, tiles: usize, biases: usize) {
-        if tiles <= self.left && biases <= self.biases_left {
+    pub(crate) fn input_part(&self) -> [i32; 4] {
+        self.state.partial
+    }
+
+    #[inline(always)]
+    pub(crate) fn skip(&mut self, tiles: usize) {
+        if tiles <= self.left {
             self.left -= tiles;
-            self.biases_left -= biases;
             let [input, recurrent] = self.tile;
             self.state.input.tiles = self.state.input.tiles.wrapping_add(tiles * input);
             self.state.recurrent.tiles = self.state.recurrent.tiles.wrapping_add(tiles * recurrent);
             self.state.multipliers = self.state.multipliers.wrapping_add(4 * tiles);
-            self.state.bias = self.state.bias.wrapping_add(4 * biases);
+            self.state.bias = self.state.bias.wrapping_add(4 * tiles);
         }
     }
+}
+
+/// `L(v) + addend` of [`crate::activation`], with `$saturate` as the first instruction, which makes `v` of the register.
+/// Both entries of the table come by one load, at any address, and meet their weights, `fraction` and `1024 - fraction`, in
+/// one instruction.
+macro_rules! interpolate {
+    ($saturate:literal, $v:expr, $addend:expr) => {{
+        let middle = TANH.as_ptr().wrapping_add(TANH.len() / 2);
+        let result;
+        // SAFETY: SSAT leaves -2^19 ..= 2^19 - 1, so the index is -512 ..= 511 from the middle of 1,025 entries, and the one
+        // behind it is there as well.
+        unsafe {
+            asm!(
+                $saturate,
+                "asr {pair}, {v}, #10",
+                "ldr {pair}, [{middle}, {pair}, lsl #1]",
+                "ubfx {v}, {v}, #0, #10",
+                "mla {v}, {v}, {spread}, {one}",
+                "smlad {v}, {pair}, {v}, {addend}",
+                v = inout(reg) $v => result,
+                pair = out(reg) _,
+                middle = in(reg) middle,
+                // fraction·65535 + 1024 = fraction·2^16 + (1024 - fraction)
+                spread = in(reg) 65_535,
+                one = in(reg) 1_024,
+                addend = in(reg) $addend,
+                options(pure, readonly, nostack, preserves_flags),
+            );
+        }
+        result
+    }};
+}
+
+/// See [`crate::activation::portable::interpolate`].
+#[inline(always)]
+pub(crate) fn interpolate(v: i32, addend: i32) -> i32 {
+    interpolate!("ssat {v}, #20, {v}", v, addend)
+}
+
+/// See [`crate::activation::portable::interpolate_half`].
+#[inline(always)]
+pub(crate) fn interpolate_half(v: i32, addend: i32) -> i32 {
+    interpolate!("ssat {v}, #20, {v}, asr #1", v, addend)
+}
+
+/// See [`crate::kernel::Vector::new`].
+#[inline(always)]
+pub(crate) fn total(values: &[i16]) -> i32 {
+    let (blocks, rest) = values.as_chunks::<8>();
+    let pairs = |total, values: &[i16]| values.as_chunks::<2>().0.iter().fold(total, add_pair);
+    pairs(blocks.iter().fold(0, |total, block| pairs(total, block)), rest)
+}
+
+#[inline(always)]
+fn add_pair(mut total: i32, &[low, high]: &[i16; 2]) -> i32 {
+    let pair = i32::from(low) & 0xffff | i32::from(high) << 16;
+    // SAFETY: arithmetic on registers.
+    unsafe {
+        asm!(
+            "smlad {total}, {pair}, {ones}, {total}",
+            total = inout(reg) total,
+            pair = in(reg) pair,
+            ones = in(reg) 0x0001_0001,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
+    total
 }
 
 /// How many tiles there are that [`run`] can read: it takes two columns at a time, and words.
@@ -121,7 +193,7 @@ struct Loop {
 #[repr(C)]
 struct State {
     /// `b + S(W·x)` of the tile in progress.
-    partial: [MaybeUninit<i32>; 4],
+    partial: [i32; 4],
     bias: *const i32,
     input: Pass,
     /// Where to go when all blocks of `W` are done.

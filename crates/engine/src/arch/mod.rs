@@ -8,7 +8,7 @@ mod helium;
 mod thumb1;
 
 #[cfg(kernel = "dsp")]
-pub(crate) use dsp::Sums;
+pub(crate) use dsp::{Sums, interpolate, interpolate_half, total};
 #[cfg(kernel = "helium")]
 pub(crate) use helium::Sums;
 #[cfg(kernel = "thumb1")]

@@ -8,9 +8,8 @@ use crate::kernel::Product;
 /// See [`crate::kernel::PortableSums`].
 pub(crate) struct Sums<'a> {
     state: State,
-    /// Tiles of which weights and multipliers are left, and those of which biases are.
+    /// Whole tiles left.
     left: usize,
-    biases_left: usize,
     borrowed: PhantomData<&'a [i32]>,
 }
 
@@ -24,6 +23,8 @@ struct State {
     shift: u32,
     /// Tiles of this call to go.
     tiles: usize,
+    /// `S(W·x) + b` of the last tile.
+    input_part: [i32; 4],
 }
 
 #[repr(C)]
@@ -66,7 +67,7 @@ impl<'a> Sums<'a> {
         bias: &'a [i32],
         shift: u32,
     ) -> Self {
-        let tiles = multipliers.len() / 4;
+        let tiles = multipliers.len().min(bias.len()) / 4;
         let left = if Operand::holds(input, tiles) && Operand::holds(recurrent, tiles) { tiles } else { 0 };
         let state = State {
             input: Operand::new(input),
@@ -75,16 +76,16 @@ impl<'a> Sums<'a> {
             bias: bias.as_ptr(),
             shift,
             tiles: 0,
+            input_part: [0; 4],
         };
-        Self { state, left, biases_left: bias.len() / 4, borrowed: PhantomData }
+        Self { state, left, borrowed: PhantomData }
     }
 
     #[inline(always)]
     pub(crate) fn next(&mut self, sums: &mut [[i32; 4]]) {
-        let tiles = sums.len().min(self.left).min(self.biases_left);
+        let tiles = sums.len().min(self.left);
         if tiles > 0 {
             self.left -= tiles;
-            self.biases_left -= tiles;
             self.state.tiles = tiles;
             // SAFETY: `new` saw to it that each product has 2·columns values for every tile that is left, and as many
             // activations as columns, an even number; four multipliers and biases per tile are left; `sums` has room.
@@ -93,14 +94,18 @@ impl<'a> Sums<'a> {
     }
 
     #[inline(always)]
-    pub(crate) fn skip(&mut self, tiles: usize, biases: usize) {
-        if tiles <= self.left && biases <= self.biases_left {
+    pub(crate) fn input_part(&self) -> [i32; 4] {
+        self.state.input_part
+    }
+
+    #[inline(always)]
+    pub(crate) fn skip(&mut self, tiles: usize) {
+        if tiles <= self.left {
             self.left -= tiles;
-            self.biases_left -= biases;
             self.state.input.skip(tiles);
             self.state.recurrent.skip(tiles);
             self.state.multipliers = self.state.multipliers.wrapping_add(4 * tiles);
-            self.state.bias = self.state.bias.wrapping_add(4 * biases);
+            self.state.bias = self.state.bias.wrapping_add(4 * tiles);
         }
     }
 }
@@ -132,27 +137,28 @@ unsafe extern "C" fn kernel(state: *mut State, sums: *mut i32) {
         "add r11, r7",
         "adds r1, #2",
         ".endm",
-        // One row: S(aU; mU) + S(aW; mW) + b, shifted, with aU in `$acc` and aW where the sum goes.
+        // One row: S(aW; mW) + b is kept, and with S(aU; mU) shifted; aU in `$acc`, aW where the sum goes.
         ".macro EMBERLOOP_ROW acc, at",
-        "mov r3, \\acc",
-        "asrs r4, r3, #16",
-        "uxth r3, r3",
         "ldr r5, [r0, #\\at]",
-        "lsrs r6, r5, #16",
-        "muls r4, r6, r4",
-        "muls r3, r6, r3",
-        "lsrs r3, r3, #16",
-        "adds r3, r3, r4",
-        "uxth r5, r5",
+        "uxth r4, r5",
         "ldr r6, [r2, #\\at]",
-        "asrs r4, r6, #16",
+        "asrs r3, r6, #16",
         "uxth r6, r6",
-        "muls r4, r5, r4",
-        "muls r6, r5, r6",
+        "muls r3, r4, r3",
+        "muls r6, r4, r6",
         "lsrs r6, r6, #16",
-        "adds r3, r3, r4",
         "adds r3, r3, r6",
         "ldr r4, [r1, #\\at]",
+        "adds r3, r3, r4",
+        "str r3, [sp, #8 + \\at]",
+        "lsrs r5, r5, #16",
+        "mov r4, \\acc",
+        "asrs r6, r4, #16",
+        "uxth r4, r4",
+        "muls r6, r5, r6",
+        "muls r4, r5, r4",
+        "lsrs r4, r4, #16",
+        "adds r3, r3, r6",
         "adds r3, r3, r4",
         "lsls r3, r7",
         "str r3, [r2, #\\at]",
@@ -163,7 +169,7 @@ unsafe extern "C" fn kernel(state: *mut State, sums: *mut i32) {
         "mov r6, r10",
         "mov r7, r11",
         "push {{r4-r7}}",
-        "sub sp, #8",
+        "sub sp, #24",
         "str r0, [sp]",
         "str r1, [sp, #4]",
         // A tile: W, whose accumulators wait where the sums go,
@@ -210,7 +216,12 @@ unsafe extern "C" fn kernel(state: *mut State, sums: *mut i32) {
         "beq 3f",
         "b 2b",
         "3:",
-        "add sp, #8",
+        // r6 points at the state, and the input part of the last tile goes there.
+        "add r0, sp, #8",
+        "ldm r0!, {{r1-r4}}",
+        "adds r6, #48",
+        "stm r6!, {{r1-r4}}",
+        "add sp, #24",
         "pop {{r4-r7}}",
         "mov r8, r4",
         "mov r9, r5",

@@ -3,7 +3,7 @@
 
 use emberloop_image::Layer;
 
-use super::rows::{input_sums, recurrent_sums, sums};
+use super::rows::sums;
 use super::{narrow_mut, padded_units, vector, wide_and_narrow};
 use crate::activation::{sigmoid, tanh};
 use crate::arithmetic::{multiply_q15, round_shift, scale_by_gate};
@@ -13,20 +13,18 @@ use crate::kernel::Vector;
 pub(super) fn step_reset_after(layer: &Layer<'_>, input: Vector<'_>, state: &mut [i32]) -> Option<()> {
     let (wide, hidden) = wide_and_narrow(state, padded_units(layer))?;
     let old = vector(layer, hidden)?;
-    // Of each group's three tiles the new gate's needs its two products apart.
-    let (mut gate_sums, mut input_sums) = (sums(layer, input, old), input_sums(layer, input));
-    let mut recurrent_sums = recurrent_sums(layer, old);
-    let (mut gates, mut new_input, mut new_recurrent) = ([[0; 4]; 2], [[0; 4]; 1], [[0; 4]; 1]);
-    for wide in wide.as_chunks_mut::<4>().0 {
-        gate_sums.next(&mut gates);
-        gate_sums.skip(1, 1);
-        input_sums.skip(2, 2);
-        input_sums.next(&mut new_input);
-        recurrent_sums.skip(2, 0);
-        recurrent_sums.next(&mut new_recurrent);
-        let ([reset, update], [new_input], [new_recurrent]) = (&gates, &new_input, &new_recurrent);
+    let shift = u32::from(layer.shape.shift);
+    let mut sums = sums(layer, input, old);
+    let mut gates = [[0; 4]; 3];
+    for (wide, bias) in wide.as_chunks_mut::<4>().0.iter_mut().zip(layer.recurrent_bias.as_chunks::<4>().0) {
+        sums.next(&mut gates);
+        let [reset, update, new] = &gates;
+        let input_part = sums.input_part();
         for unit in 0..4 {
-            let new = tanh(new_input[unit] + scale_by_gate(new_recurrent[unit], sigmoid(reset[unit])));
+            // The new gate's sum is that of both products; its recurrent one is what the other leaves.
+            let new_input = input_part[unit] << shift;
+            let new_recurrent = new[unit] - new_input + (bias[unit] << shift);
+            let new = tanh(new_input + scale_by_gate(new_recurrent, sigmoid(reset[unit])));
             wide[unit] = blend(wide[unit], new, sigmoid(update[unit]));
         }
     }
@@ -51,7 +49,7 @@ pub(super) fn step_reset_before(
     let mut reset = [[0; 4]; 1];
     for (kept, hidden) in reset_hidden.as_chunks_mut::<4>().0.iter_mut().zip(hidden.as_chunks::<4>().0) {
         reset_sums.next(&mut reset);
-        reset_sums.skip(2, 2);
+        reset_sums.skip(2);
         let [reset] = &reset;
         for unit in 0..4 {
             kept[unit] = multiply_q15(sigmoid(reset[unit]), i32::from(hidden[unit])) as i16;
@@ -61,10 +59,10 @@ pub(super) fn step_reset_before(
     let (mut update_sums, mut new_sums) = (sums(layer, input, old), sums(layer, input, kept));
     let (mut update, mut new) = ([[0; 4]; 1], [[0; 4]; 1]);
     for wide in wide.as_chunks_mut::<4>().0 {
-        update_sums.skip(1, 1);
+        update_sums.skip(1);
         update_sums.next(&mut update);
-        update_sums.skip(1, 1);
-        new_sums.skip(2, 2);
+        update_sums.skip(1);
+        new_sums.skip(2);
         new_sums.next(&mut new);
         let ([update], [new]) = (&update, &new);
         for unit in 0..4 {

@@ -11,19 +11,3 @@ pub(super) fn sums<'a>(layer: &Layer<'a>, input: Vector<'a>, hidden: Vector<'a>)
     let recurrent = Product { tiles: layer.recurrent.values, vector: hidden };
     Sums::new(input, recurrent, layer.multipliers, layer.bias, u32::from(layer.shape.shift))
 }
-
-/// The same of the input alone: `(S(W·x) + b) · 2^k`.
-#[cfg(feature = "gru")]
-#[inline(always)]
-pub(super) fn input_sums<'a>(layer: &Layer<'a>, input: Vector<'a>) -> Sums<'a> {
-    let input = Product { tiles: layer.input.values, vector: input };
-    Sums::new(input, Product::NONE, layer.multipliers, layer.bias, u32::from(layer.shape.shift))
-}
-
-/// The same of the hidden state alone, with the biases of the new gate, one for each unit: `(S(U·h) + b') · 2^k`.
-#[cfg(feature = "gru")]
-#[inline(always)]
-pub(super) fn recurrent_sums<'a>(layer: &Layer<'a>, hidden: Vector<'a>) -> Sums<'a> {
-    let recurrent = Product { tiles: layer.recurrent.values, vector: hidden };
-    Sums::new(Product::NONE, recurrent, layer.multipliers, layer.recurrent_bias, u32::from(layer.shape.shift))
-}
