@@ -17,9 +17,8 @@ use crate::kernel::Product;
 /// See [`crate::kernel::PortableSums`].
 pub(crate) struct Sums<'a> {
     state: State,
-    /// Whole tiles left of which there are multipliers, and those of which there are biases.
+    /// Whole tiles left.
     left: usize,
-    biases_left: usize,
     /// Values of a tile of each product.
     tile: [usize; 2],
     borrowed: PhantomData<&'a [i32]>,
@@ -35,7 +34,8 @@ impl<'a> Sums<'a> {
         bias: &'a [i32],
         shift: u32,
     ) -> Self {
-        let left = (multipliers.len() / 4).min(whole_tiles(input)).min(whole_tiles(recurrent));
+        let rows = multipliers.len().min(bias.len());
+        let left = (rows / 4).min(whole_tiles(input)).min(whole_tiles(recurrent));
         let tile = [2 * input.vector.values.len(), 2 * recurrent.vector.values.len()];
         let entries = Entries::get();
         let (input_pass, input_ways, input_loop) = pass(input, &entries.input);
@@ -52,33 +52,38 @@ impl<'a> Sums<'a> {
             shift,
             input_loop,
             recurrent_loop,
+            partial: [0; 4],
         };
-        Self { state, left, biases_left: bias.len() / 4, tile, borrowed: PhantomData }
+        Self { state, left, tile, borrowed: PhantomData }
     }
 
     /// Takes as many tiles as there are `sums`. Those beyond the last are left as they are.
     #[inline(always)]
     pub(crate) fn next(&mut self, sums: &mut [[i32; 4]]) {
-        let tiles = sums.len().min(self.left).min(self.biases_left);
+        let tiles = sums.len().min(self.left);
         if tiles > 0 {
             self.left -= tiles;
-            self.biases_left -= tiles;
             // SAFETY: `new` and the line above see to it that every product's slice holds `tiles` more tiles of twice as
             // many values as its vector, on word boundaries, and that there are four words for each in the other slices.
             unsafe { run(&mut self.state, sums.as_mut_ptr(), tiles) };
         }
     }
 
+    /// `run` leaves it in the state; zeros before the first tile.
     #[inline(always)]
-    pub(crate) fn skip(&mut self, tiles: usize, biases: usize) {
-        if tiles <= self.left && biases <= self.biases_left {
+    pub(crate) fn input_part(&self) -> [i32; 4] {
+        self.state.partial
+    }
+
+    #[inline(always)]
+    pub(crate) fn skip(&mut self, tiles: usize) {
+        if tiles <= self.left {
             self.left -= tiles;
-            self.biases_left -= biases;
             let [input, recurrent] = self.tile;
             self.state.input_tiles = self.state.input_tiles.wrapping_add(tiles * input);
             self.state.recurrent_tiles = self.state.recurrent_tiles.wrapping_add(tiles * recurrent);
             self.state.multipliers = self.state.multipliers.wrapping_add(4 * tiles);
-            self.state.bias = self.state.bias.wrapping_add(4 * biases);
+            self.state.bias = self.state.bias.wrapping_add(4 * tiles);
         }
     }
 }
@@ -144,6 +149,8 @@ struct State {
     shift: u32,
     input_loop: Loop,
     recurrent_loop: Loop,
+    /// `b + S(W·x)` of the last tile.
+    partial: [i32; 4],
 }
 
 /// An address in [`run`].
@@ -442,6 +449,7 @@ unsafe extern "C" fn run(state: *mut State, sums: *mut [i32; 4], tiles: usize) {
 
         "emberloop_stage_shared_2:",
         "ldr r0, [sp, #{this}]",
+        "vstrw.32 q7, [r0, #{partial}]",
         "add r0, r0, #{tiles}",
         "stm r0, {{r8-r11}}",
         "add sp, sp, #{tiles}",
@@ -450,6 +458,7 @@ unsafe extern "C" fn run(state: *mut State, sums: *mut [i32; 4], tiles: usize) {
         "emberloop_stage_end:",
         blocks = const BLOCKS,
         shift = const offset_of!(State, shift),
+        partial = const offset_of!(State, partial),
         // The first word that is not copied.
         tiles = const offset_of!(State, input_tiles),
         // Where the pointer to the state lies, behind the copy and eight vector registers.
