@@ -408,6 +408,8 @@ macro_rules! entry {
 #[unsafe(naked)]
 unsafe extern "C" fn run(state: *mut State, sums: *mut [i32; 4], tiles: usize) {
     naked_asm!(
+        // The assembler reads this once more when the program is linked, and then knows no target-cpu.
+        ".cpu cortex-m55",
         "emberloop_stage_shared:",
         "b.w 4f",
         ".balign 4",
