@@ -3,6 +3,8 @@
 mod accuracy;
 mod bench;
 mod check;
+mod fuzz;
+mod miri;
 mod process;
 mod setup;
 mod summary;
@@ -32,6 +34,10 @@ enum Command {
     Check(check::Options),
     /// Measure the engine on every QEMU board: instructions, flash, RAM, stack
     BenchFirmware(bench::Options),
+    /// Run the fuzz targets of tests/fuzz for a while, on their corpus
+    Fuzz(fuzz::Options),
+    /// Run the image parser and the engine in Miri, where it can be had
+    Miri(miri::Options),
     /// Train the worked examples and print float and fixed-point accuracy side by side
     BenchAccuracy(accuracy::Options),
 }
@@ -42,6 +48,8 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&options),
         Command::Check(options) => check::run(&options),
         Command::BenchFirmware(options) => bench::run(&options),
+        Command::Fuzz(options) => fuzz::run(&options),
+        Command::Miri(options) => miri::run(&options),
         Command::BenchAccuracy(options) => accuracy::run(&options),
     };
     match result {
