@@ -77,6 +77,10 @@ pub fn recipes() -> Vec<Recipe> {
         let shifts = &[8, 9, 10, 11, 12, 13, 14, 15];
         case(name, cell).tokens(5, 8).hidden(&[9, 10, 11, 12, 13, 14, 15, 16]).shifts(shifts).regression(5, 12)
     };
+    let worst = |name, cell| Recipe {
+        weights: Weights::Worst,
+        ..case(name, cell).tokens(1, 33).hidden(&[33, 18]).steps(&[1, 3, 30])
+    };
     vec![
         // Every cell: one layer, features that are always there, the last step counts.
         case("rnn", Rnn),
@@ -108,6 +112,12 @@ pub fn recipes() -> Vec<Recipe> {
         case("lstm_wild", Lstm).wide_features(3, HoldLast).hidden(&[5, 5]).weights(Weights::Wild).cell_fraction(18),
         case("gru_wild", GruResetAfter).wide_features(3, Mean).hidden(&[5, 5]).weights(Weights::Wild),
         case("gru_before_wild", GruResetBefore).tokens(3, 3).hidden(&[5, 5]).weights(Weights::Wild),
+        // Every cell: every state at an end of its format, every accumulator at its bound.
+        worst("rnn_worst", Rnn),
+        worst("lstm_worst", Lstm),
+        worst("gru_worst", GruResetAfter),
+        worst("gru_before_worst", GruResetBefore),
+        Recipe { weights: Weights::Worst, ..case("rnn_worst_longest_row", Rnn).tokens(1, 516).hidden(&[1]) },
         // The cell's whole range: 24 fraction bits leave seven for the integer, and these weights fill them.
         Recipe { weights: Weights::Extreme, steps: vec![1, 3, 150], ..case("lstm_saturating_cell", Lstm) }
             .tokens(1, 1)
@@ -137,7 +147,9 @@ pub fn recipes() -> Vec<Recipe> {
 mod tests {
     use super::*;
     use crate::model::Task;
+    use crate::random::end;
     use crate::recipe::InputRecipe;
+    use crate::reference::trace::Stage;
     use crate::reference::{proof, reader};
 
     #[test]
@@ -155,7 +167,7 @@ mod tests {
             for task in [Task::Classification, Task::Regression] {
                 assert!(has(&|recipe| recipe.task == task), "{cell:?} with {task:?}");
             }
-            for weights in [Weights::Plain, Weights::Extreme, Weights::Wild] {
+            for weights in [Weights::Plain, Weights::Extreme, Weights::Wild, Weights::Worst] {
                 assert!(has(&|recipe| recipe.weights == weights), "{cell:?} with {weights:?}");
             }
             assert!(has(&|recipe| matches!(recipe.input, InputRecipe::Tokens { .. })), "{cell:?} with tokens");
@@ -187,6 +199,38 @@ mod tests {
             }
         }
         assert!(nearest.iter().filter(|&&left| left == 0).count() > 4, "units left below 2^31, by shift: {nearest:?}");
+    }
+
+    /// What [`Weights::Worst`] is for: in the end, each input and state is at an end of its format, and so every accumulator is at
+    /// its bound but for the weights that get 32767 in place of 2^15; some are at the bound itself.
+    #[test]
+    fn the_worst_cases_reach_their_bounds() {
+        for recipe in recipes().iter().filter(|recipe| recipe.weights == Weights::Worst) {
+            let case = named(&recipe.name);
+            let mut reference = Reference::new(case.model.clone());
+            let longest = case.sequences.last().expect("a sequence");
+            let last = longest.samples.iter().map(|sample| reference.step(sample).expect("a valid sample")).last();
+            let last = last.expect("a step");
+            let mut below = last.input.clone();
+            for (layer, trace) in case.model.layers.iter().zip(&last.layers) {
+                let hidden: Vec<i64> = trace.units.iter().map(|unit| unit.hidden).collect();
+                for (index, unit) in trace.units.iter().enumerate() {
+                    assert_eq!(unit.hidden, if end(index) < 0 { -32768 } else { 32767 }, "{}: unit {index}", case.name);
+                    for (gate, is) in layer.cell.gates().iter().enumerate() {
+                        let row = gate * layer.hidden + index;
+                        let at = |stage| unit.value(stage).expect("every gate has both");
+                        let reached = |weights: &[i8], values: &[i64]| -> i64 {
+                            weights.iter().zip(values).map(|(&w, v)| i64::from(w).abs() * v.abs()).sum()
+                        };
+                        let input = reached(&layer.input.rows[row].weights, &below);
+                        let recurrent = reached(&layer.recurrent.rows[row].weights, &hidden);
+                        assert_eq!(at(Stage::Input(is.name())).abs(), input, "{}: unit {index}", case.name);
+                        assert_eq!(at(Stage::Recurrent(is.name())).abs(), recurrent, "{}: unit {index}", case.name);
+                    }
+                }
+                below = hidden;
+            }
+        }
     }
 
     #[test]

@@ -52,6 +52,24 @@ pub enum Weights {
     Extreme,
     /// Anything at all: zero rows, single weights, tiny and huge scales.
     Wild,
+    /// Extreme, and all signs go together: after a few steps every state is at an end of its format, and every accumulator at its
+    /// own, or one unit of each weight short of it.
+    Worst,
+}
+
+/// The end to which a unit or an embedded input goes where all signs go together. Six of eight go down, where -2^15 is.
+pub fn end(unit: usize) -> i64 {
+    if unit % 8 % 5 == 2 { 1 } else { -1 }
+}
+
+/// The sign of a gate's row sum that takes the unit there: candidate and new value to that end, the other gates open, but for
+/// an update gate, which would hold the unit where it is.
+fn sum_sign(cell: CellKind, gate: usize, unit: usize) -> i64 {
+    match (cell, gate) {
+        (CellKind::Rnn, _) | (CellKind::Lstm | CellKind::GruResetAfter | CellKind::GruResetBefore, 2) => end(unit),
+        (CellKind::GruResetAfter | CellKind::GruResetBefore, 1) => -1,
+        (CellKind::Lstm | CellKind::GruResetAfter | CellKind::GruResetBefore, _) => 1,
+    }
 }
 
 /// The bound of a row's sum is a share for each of its parts.
@@ -69,7 +87,7 @@ impl Weights {
     pub fn shift(self, random: &mut Random) -> u8 {
         match self {
             Weights::Plain => random.between(0, 7) as u8,
-            Weights::Extreme | Weights::Wild => random.between(0, 15) as u8,
+            Weights::Extreme | Weights::Wild | Weights::Worst => random.between(0, 15) as u8,
         }
     }
 
@@ -83,8 +101,9 @@ impl Weights {
                 let product = in_sum(random.between(16, 19)).max(16);
                 Shares { input: product, recurrent: product, bias: in_sum(17).max(16), filled: false }
             }
-            Weights::Extreme => {
-                let total = if random.chance(50) { most } else { in_sum(random.between(20, 30)) };
+            Weights::Extreme | Weights::Worst => {
+                let total =
+                    if self == Weights::Worst || random.chance(50) { most } else { in_sum(random.between(20, 30)) };
                 let input = random.between(0, total);
                 let recurrent = random.between(0, total - input);
                 Shares { input, recurrent, bias: total - input - recurrent, filled: total == most }
@@ -99,8 +118,10 @@ impl Weights {
         }
     }
 
-    fn weight(self, random: &mut Random) -> i8 {
+    /// A weight of a row whose sum has this sign where signs go together.
+    fn weight(self, random: &mut Random, sign: i64, column: usize) -> i8 {
         match self {
+            Weights::Worst => (127 * sign * end(column)) as i8,
             Weights::Plain => random.between(-127, 127) as i8,
             Weights::Extreme => [-127, 127][random.between(0, 1) as usize],
             Weights::Wild if random.chance(40) => 0,
@@ -108,14 +129,24 @@ impl Weights {
         }
     }
 
-    fn row(self, random: &mut Random, columns: usize, share: i64) -> Row {
-        let weights: Vec<i8> = (0..columns).map(|_| self.weight(random)).collect();
+    fn row(self, random: &mut Random, sign: i64, columns: usize, share: i64) -> Row {
+        let weights: Vec<i8> = (0..columns).map(|column| self.weight(random, sign, column)).collect();
         let largest = multiplier_within(proof::accumulator(&weights), share);
         let multiplier = match self {
-            Weights::Extreme => largest,
+            Weights::Extreme | Weights::Worst => largest,
             Weights::Plain | Weights::Wild => random.between(i64::from(largest) / 2, largest.into()) as u16,
         };
         Row { multiplier, weights }
+    }
+
+    /// A bias of at most `left`, or of exactly so much.
+    fn bias(self, random: &mut Random, sign: i64, left: i64, exactly: bool) -> i32 {
+        let value = match self {
+            Weights::Worst => left * sign,
+            _ if exactly => left * [-1, 1][random.between(0, 1) as usize],
+            _ => random.between(-left, left),
+        };
+        i32::try_from(value).expect("a share of what fits int32")
     }
 }
 
@@ -159,18 +190,20 @@ pub fn rows(
     };
     for number in 0..cell.gate_count() * hidden {
         let shares = weights.shares(random, shift);
-        let input = weights.row(random, inputs, shares.input);
-        let recurrent = weights.row(random, hidden, shares.recurrent);
+        let sign = sum_sign(cell, number / hidden, number % hidden);
+        let input = weights.row(random, sign, inputs, shares.input);
+        let recurrent = weights.row(random, sign, hidden, shares.recurrent);
         let mut left = shares.bias;
         if shares.filled {
             left = proof::LIMIT / pow2(shift.into()) - product(&input) - product(&recurrent);
         }
         if cell == CellKind::GruResetAfter && number >= 2 * hidden {
-            let separate = random.between(-left / 2, left / 2);
+            let part = random.between(-left / 2, left / 2);
+            let separate = if weights == Weights::Worst { part.abs() * sign } else { part };
             left -= separate.abs();
             rows.recurrent_bias.push(separate as i32);
         }
-        rows.bias.push(bias(random, left, shares.filled));
+        rows.bias.push(weights.bias(random, sign, left, shares.filled));
         rows.input.rows.push(input);
         rows.recurrent.rows.push(recurrent);
     }
@@ -186,11 +219,12 @@ pub fn head_rows(
 ) -> (Matrix, Vec<i32>) {
     let mut matrix = Matrix { columns: inputs, rows: Vec::new() };
     let mut biases = Vec::new();
-    for _ in 0..outputs {
+    for output in 0..outputs {
         let shares = weights.shares(random, shift);
-        let row = weights.row(random, inputs, shares.input + shares.recurrent);
+        let sign = end(output);
+        let row = weights.row(random, sign, inputs, shares.input + shares.recurrent);
         let left = if shares.filled { proof::LIMIT / pow2(shift.into()) - product(&row) } else { shares.bias };
-        biases.push(bias(random, left, shares.filled));
+        biases.push(weights.bias(random, sign, left, shares.filled));
         matrix.rows.push(row);
     }
     (matrix, biases)
@@ -200,16 +234,15 @@ fn product(row: &Row) -> i64 {
     proof::product(proof::accumulator(&row.weights), row.multiplier)
 }
 
-/// A bias of at most `left`, or of exactly so much.
-fn bias(random: &mut Random, left: i64, exactly: bool) -> i32 {
-    let value = if exactly { left * [-1, 1][random.between(0, 1) as usize] } else { random.between(-left, left) };
-    i32::try_from(value).expect("a share of what fits int32")
-}
-
 /// An embedding: the row's largest weight comes near a random power of two of the input's format.
 pub fn embedding(random: &mut Random, weights: Weights, vocabulary: usize, dimension: usize) -> Embedding {
     let row = |_| {
-        let values: Vec<i8> = (0..dimension).map(|_| weights.weight(random)).collect();
+        if weights == Weights::Worst {
+            // 64 · 2^11 · 32767 / 2^17 = 32767.
+            let scale = Scale { multiplier: 32767, left: 11, right: 1 };
+            return Token { scale, weights: (0..dimension).map(|column| (64 * end(column)) as i8).collect() };
+        }
+        let values: Vec<i8> = (0..dimension).map(|column| weights.weight(random, 1, column)).collect();
         let largest = values.iter().map(|weight| i64::from(*weight).abs()).max().unwrap_or(0);
         let bits = if weights == Weights::Extreme { 15 } else { random.between(10, 15) as u32 };
         Token { scale: scale(random, largest, pow2(bits) - 1), weights: values }

@@ -36,7 +36,7 @@ fn recipe() -> impl Strategy<Value = Recipe> {
     );
     // Where there is none, the recipe takes one that is usual for its weights.
     let shifts = (prop::collection::vec(0..=15u8, 0..4), prop::option::of(0..=15u8));
-    let weights = select(&[Weights::Plain, Weights::Extreme, Weights::Wild][..]);
+    let weights = select(&[Weights::Plain, Weights::Extreme, Weights::Wild, Weights::Worst][..]);
     (input(), layers, 18..=24u8, shifts, head, weights, prop::collection::vec(1..20usize, 1..3)).prop_map(
         |(input, layers, cell_fraction, shifts, (pooling, task, outputs, output_fraction), weights, steps)| Recipe {
             name: "random".to_owned(),
