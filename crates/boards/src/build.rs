@@ -91,29 +91,54 @@ impl Firmware {
     /// # Errors
     /// [`BoardError::NoToolchain`], [`BoardError::Build`], or [`BoardError::File`].
     pub fn build(&self, board: &Board, options: &BuildOptions) -> Result<Binary, BoardError> {
-        let toolchain = Toolchain::for_target(&board.target)?;
-        let lock = self.lock()?;
-        let target_folder = self.target_folder().join(toolchain.build_name(&board.target));
-        let mut command = self.cargo_build(&toolchain, &board.name, &target_folder);
-        command.args(["--release", "--target", &board.target]);
-        if options.measure {
-            command.args(["--features", "measure"]);
-        }
-        if !board.rustflags.is_empty() {
-            command.arg("--config").arg(format!("target.{}.rustflags={:?}", board.target, board.rustflags));
-        }
-        command.env_remove("EMBERLOOP_MODELS");
+        let mut variables = Vec::new();
         let mut hasher = DefaultHasher::new();
         options.measure.hash(&mut hasher);
         if let Some(models) = &options.models {
             let models = models.canonicalize().map_err(|source| file_error(models, source))?;
             hash_folder(&models, &mut hasher)?;
-            command.env("EMBERLOOP_MODELS", models);
+            variables.push(("EMBERLOOP_MODELS", models));
         }
+        let features = if options.measure { "measure" } else { "" };
+        self.build_program(board, &board.name, features, &variables, hasher)
+    }
+
+    /// Builds the least program around the engine, `firmware/bare`, for `board`, with these of its features.
+    ///
+    /// # Errors
+    /// As [`Firmware::build`].
+    pub fn build_bare(&self, board: &Board, model: &Path, features: &[&str]) -> Result<Binary, BoardError> {
+        let model = model.canonicalize().map_err(|source| file_error(model, source))?;
+        let mut hasher = DefaultHasher::new();
+        (&model, features).hash(&mut hasher);
+        let variables = [("EMBERLOOP_BOARD", PathBuf::from(&board.name)), ("EMBERLOOP_MODEL", model)];
+        self.build_program(board, BARE, &features.join(","), &variables, hasher)
+    }
+
+    /// Builds a package for a board, with these environment variables; the hash, of what tells it from other builds of
+    /// the package, names its file.
+    fn build_program(
+        &self,
+        board: &Board,
+        package: &str,
+        features: &str,
+        variables: &[(&str, PathBuf)],
+        hasher: DefaultHasher,
+    ) -> Result<Binary, BoardError> {
+        let toolchain = Toolchain::for_target(&board.target)?;
+        let lock = self.lock()?;
+        let target_folder = self.target_folder().join(toolchain.build_name(&board.target));
+        let mut command = self.cargo_build(&toolchain, package, &target_folder);
+        command.args(["--release", "--target", &board.target, "--features", features]);
+        if !board.rustflags.is_empty() {
+            command.arg("--config").arg(format!("target.{}.rustflags={:?}", board.target, board.rustflags));
+        }
+        command.env_remove("EMBERLOOP_MODELS").envs(variables.iter().map(|(name, value)| (name, value)));
         finished(&board.name, child::run(&mut command, b"", LIMIT, RUST_FIX)?)?;
 
-        let built = target_folder.join(&board.target).join("release").join(&board.name);
-        let elf = self.target_folder().join("emberloop").join(format!("{}-{:016x}.elf", board.name, hasher.finish()));
+        let built = target_folder.join(&board.target).join("release").join(package);
+        let name = if package == board.name { package.into() } else { format!("{package}-{}", board.name) };
+        let elf = self.target_folder().join("emberloop").join(format!("{name}-{:016x}.elf", hasher.finish()));
         copy(&built, &elf)?;
         drop(lock);
         Ok(Binary { board: board.clone(), elf })
@@ -157,6 +182,7 @@ impl Firmware {
 }
 
 const DECODER: &str = "emberloop-decode";
+const BARE: &str = "emberloop-bare";
 const RUST_FIX: &str = "install Rust by rustup";
 
 /// Fails with what the linker says of the memory, or with the build's first error line after showing all of it.

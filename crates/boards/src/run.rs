@@ -77,16 +77,7 @@ impl Firmware {
         emulator: &Emulator,
         options: &RunOptions,
     ) -> Result<(Finished, Vec<String>), BoardError> {
-        let mut command = Command::new(&emulator.emulator);
-        command.args(["-M", &emulator.machine]).args(&emulator.arguments);
-        command.args(["-display", "none", "-monitor", "none", "-serial", "none"]);
-        command.args(["-semihosting-config", "enable=on,target=native"]);
-        if let Some(plugin) = &options.plugin {
-            command.args(["-plugin", plugin]);
-        }
-        command.arg("-kernel").arg(&binary.elf);
-        let finished = child::run(&mut command, b"", options.limit, QEMU_FIX)?;
-
+        let finished = emulate(binary, emulator, options)?;
         let decoder = self.build_decoder()?;
         let decoded =
             child::run(Command::new(decoder).arg(&binary.elf), &finished.stdout, options.limit, "build it again")?;
@@ -97,6 +88,35 @@ impl Firmware {
         }
         Ok((finished, lines))
     }
+}
+
+/// Runs a program that logs nothing ([`Firmware::build_bare`]) in QEMU and returns its status.
+///
+/// # Errors
+/// [`BoardError::NoProgram`], [`BoardError::Timeout`], or [`BoardError::Log`] if a signal ended it or the board is a real
+/// one.
+pub fn run_bare(binary: &Binary, options: &RunOptions) -> Result<i32, BoardError> {
+    let board = binary.board.name.clone();
+    let Runner::Qemu(emulator) = &binary.board.runner else {
+        return Err(BoardError::Log { board, message: "a program without a log runs in QEMU alone".into() });
+    };
+    let finished = emulate(binary, emulator, options)?;
+    if finished.timed_out {
+        return Err(BoardError::Timeout { board, limit: options.limit, last: "none".into() });
+    }
+    finished.status.ok_or_else(|| BoardError::Log { board, message: finished.stderr.trim().into() })
+}
+
+fn emulate(binary: &Binary, emulator: &Emulator, options: &RunOptions) -> Result<Finished, BoardError> {
+    let mut command = Command::new(&emulator.emulator);
+    command.args(["-M", &emulator.machine]).args(&emulator.arguments);
+    command.args(["-display", "none", "-monitor", "none", "-serial", "none"]);
+    command.args(["-semihosting-config", "enable=on,target=native"]);
+    if let Some(plugin) = &options.plugin {
+        command.args(["-plugin", plugin]);
+    }
+    command.arg("-kernel").arg(&binary.elf);
+    child::run(&mut command, b"", options.limit, QEMU_FIX)
 }
 
 /// probe-rs flashes, runs, decodes the log itself, and passes on the status that the firmware ends with.

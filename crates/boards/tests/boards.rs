@@ -1,4 +1,5 @@
-//! Every board, the real ones too: its firmware links within its memory, and what does not fit is refused by the linker.
+//! Every board, the real ones too: its firmware links within its memory, what does not fit is refused by the linker, and
+//! nothing that the engine brings into a program can panic.
 //!
 //! What a board computes is the matter of `tests/tests/firmware.rs`; here the models are bytes. Where a board's compiler or
 //! emulator is missing, its tests are reported as ignored, with the reason, unless `EMBERLOOP_REQUIRE_FIRMWARE` is 1.
@@ -6,7 +7,9 @@
 use std::env;
 use std::process::ExitCode;
 
-use emberloop_boards::{Board, BoardError, BuildOptions, EmbeddedModel, Firmware, RunOptions, Runner, footprint};
+use emberloop_boards::{
+    Board, BoardError, BuildOptions, EmbeddedModel, Firmware, RunOptions, Runner, footprint, panic_paths,
+};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 type Check = fn(&Firmware, &Board) -> Result<(), Failed>;
@@ -25,7 +28,11 @@ fn main() -> ExitCode {
 fn trials(firmware: &Firmware, board: &Board) -> Vec<Trial> {
     let required = env::var_os("EMBERLOOP_REQUIRE_FIRMWARE").is_some_and(|value| value == "1");
     let missing = board.missing_tool().filter(|_| !required);
-    let mut checks: Vec<(&str, Check)> = vec![("fits_its_memory", fits_its_memory)];
+    let mut checks: Vec<(&str, Check)> = vec![
+        ("fits_its_memory", fits_its_memory),
+        ("the_engine_cannot_panic", the_engine_cannot_panic),
+        ("a_panic_is_found", a_panic_is_found),
+    ];
     match board.runner {
         Runner::Qemu(_) => checks.push(("refuses_what_is_no_image", refuses_what_is_no_image)),
         Runner::Probe(_) => checks.push(("a_model_that_is_too_large_does_not_link", too_large_does_not_link)),
@@ -57,9 +64,36 @@ fn fits_its_memory(firmware: &Firmware, board: &Board) -> Result<(), Failed> {
     let binary = firmware.build(board, &options(firmware, model(SMALL, WORDS))?)?;
     let found = footprint(&binary.elf, &board.memory)?;
     let fits = (SMALL as u64..board.memory.flash.length).contains(&found.flash)
-        && (4 * u64::from(WORDS)..board.memory.ram.length).contains(&found.ram)
-        && (1..found.flash).contains(&found.engine);
+        && (4 * u64::from(WORDS)..board.memory.ram.length).contains(&found.ram);
     if fits { Ok(()) } else { Err(format!("{found:?} in {:?}", board.memory).into()) }
+}
+
+/// With each kind of cell alone and with all of them: parse, self-test and steps.
+fn the_engine_cannot_panic(firmware: &Firmware, board: &Board) -> Result<(), Failed> {
+    for cells in [&["rnn"][..], &["lstm"], &["gru"], &["rnn", "lstm", "gru"]] {
+        let found = panics(firmware, board, cells)?;
+        if !found.is_empty() {
+            return Err(format!("with {}: {} is linked", cells.join(", "), found.join(", ")).into());
+        }
+    }
+    Ok(())
+}
+
+/// Or the test above would be worth nothing.
+fn a_panic_is_found(firmware: &Firmware, board: &Board) -> Result<(), Failed> {
+    let found = panics(firmware, board, &["lstm", "panic"])?;
+    let expected = ["panic_bounds_check", "rust_begin_unwind"];
+    match expected.iter().all(|name| found.iter().any(|found| found.contains(name))) {
+        true => Ok(()),
+        false => Err(format!("expected {expected:?}, found {found:?}").into()),
+    }
+}
+
+/// What can panic in the least program around the engine, with these features.
+fn panics(firmware: &Firmware, board: &Board, features: &[&str]) -> Result<Vec<String>, BoardError> {
+    let folder = firmware.stage(&[model(SMALL, 64)])?;
+    let features = [&["run"], features].concat();
+    panic_paths(&firmware.build_bare(board, &folder.join("model.ember"), &features)?.elf)
 }
 
 fn refuses_what_is_no_image(firmware: &Firmware, board: &Board) -> Result<(), Failed> {

@@ -1,29 +1,37 @@
-//! `cargo xtask bench-firmware`: what the engine costs on every QEMU board, as a table in the repository.
+//! `cargo xtask bench-engine`: what the engine costs on every QEMU board, as a table in the repository.
 //!
 //! Instructions are counted, not cycles: QEMU executes instructions one by one and knows nothing of pipelines, caches or
 //! flash wait states. The counts are exact and the same on every machine.
 
+mod bars;
+mod flash;
 mod icount;
+mod models;
+mod record;
+mod stages;
 mod synthetic;
 mod table;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use emberloop_boards::{
-    Board, BuildOptions, EmbeddedModel, Firmware, Footprint, Measurement, RunOptions, Runner, Toolchain, footprint,
-};
-use emberloop_image::Sequences;
+use emberloop_boards::{Board, BuildOptions, Firmware, Measurement, RunOptions, Runner, Toolchain};
+use emberloop_cells::CellKind;
+use serde_json::Value;
 
-use crate::{Result, process, setup};
+use self::flash::Flash;
+use self::models::{Models, Shape};
+use crate::{Result, setup};
 
-#[derive(Args)]
+#[derive(Args, Default)]
 pub struct Options {
-    /// Print one JSON object and write no file
+    /// Print one JSON object a line and write no file
     #[arg(long)]
     json: bool,
+    /// Write no file: fail if a figure is more than 2 % above the committed one
+    #[arg(long, conflicts_with_all = ["json", "models"])]
+    check: bool,
     /// Measure on this board alone
     #[arg(long)]
     board: Option<String>,
@@ -35,26 +43,33 @@ pub struct Options {
     no_install: bool,
 }
 
+impl Options {
+    /// What `cargo xtask check` runs.
+    pub fn check(no_install: bool) -> Self {
+        Self { check: true, no_install, ..Self::default() }
+    }
+}
+
 /// What one board showed.
 struct Measured {
     board: Board,
     /// The compiler's version: another one may make other code.
     compiler: String,
-    /// The whole program with every model in it.
-    footprint: Footprint,
-    /// Flash of the program without the models and their sequences.
-    program: u64,
     rows: Vec<Row>,
+    /// Of the engine with each set of cells that some model has.
+    flash: Vec<Flash>,
 }
 
 /// One model on one board.
 struct Row {
     model: String,
+    shape: Shape,
     image_bytes: usize,
     instructions: icount::Counts,
     /// Bytes of RAM that the network works in.
     memory: usize,
     stack: Measurement,
+    flash: Flash,
 }
 
 /// Runs the command.
@@ -63,83 +78,73 @@ pub fn run(options: &Options) -> Result {
     if !options.no_install {
         setup::install_missing(&firmware)?;
     }
-    let boards = match &options.board {
+    let mut boards = match &options.board {
         Some(name) => vec![firmware.board(name)?],
         None => firmware.emulated_boards()?,
     };
+    if options.check && options.no_install {
+        boards
+            .retain(|board| board.missing_tool().inspect(|tool| println!("skipped: {}: {tool}", board.name)).is_none());
+    }
     let work = tempfile::tempdir()?;
     let plugin = icount::build(&firmware, work.path())?;
-    let models = models(&firmware, options.models.as_deref())?;
+    let models = models::stage(&firmware, options.models.as_deref())?;
 
     let mut measured = Vec::new();
     for board in &boards {
         eprintln!("measuring on {}", board.name);
         measured.push(measure(&firmware, board, &models, &plugin, work.path())?);
     }
+    let records: Vec<Value> = measured
+        .iter()
+        .flat_map(|measured| measured.rows.iter().map(|row| record::record(&measured.board, &measured.compiler, row)))
+        .collect();
+    let committed = firmware.folder().join("measurements.jsonl");
+    if options.check {
+        return check(&records, &committed);
+    }
     if options.json {
-        println!("{}", table::json(&measured));
+        print!("{}", record::lines(&records));
         return Ok(());
     }
-    let text = table::markdown(&measured);
-    println!("{text}");
+    let page = table::markdown(&measured);
+    println!("{page}");
     if options.board.is_none() && options.models.is_none() {
-        let path = firmware.folder().join("MEASUREMENTS.md");
-        let temporary = path.with_extension("tmp");
-        fs::write(&temporary, &text)?;
-        fs::rename(&temporary, &path)?;
-        println!("written: {}", path.display());
+        replace(&firmware.folder().join("MEASUREMENTS.md"), &page)?;
+        replace(&committed, &record::lines(&records))?;
     }
     Ok(())
 }
 
-/// The models that go into the firmware.
-struct Models {
-    folder: PathBuf,
-    /// Steps of each model's test sequences, in the order of the models' names, which is the firmware's.
-    steps: Vec<usize>,
-    /// Bytes of the images and the sequences.
-    bytes: u64,
+/// Compares with the committed figures.
+fn check(records: &[Value], committed: &Path) -> Result {
+    let text = fs::read_to_string(committed).map_err(|error| format!("{}: {error}", committed.display()))?;
+    let found = record::compare(records, &text)?;
+    if let Some(compiler) = &found.other_compiler {
+        println!("the committed figures are of another compiler, {compiler}");
+    }
+    if found.smaller > 0 {
+        println!(
+            "{} figures are smaller than the committed ones; `cargo xtask bench-engine` writes them",
+            found.smaller
+        );
+    }
+    found.problems.iter().for_each(|problem| eprintln!("{problem}"));
+    match found.problems.len() {
+        0 => Ok(()),
+        count => Err(format!(
+            "{}: {count} figures are not as committed; if that is meant, `cargo xtask bench-engine` writes them",
+            committed.display()
+        )
+        .into()),
+    }
 }
 
-/// Puts the models to measure into one folder: the named ones, or the repository's trained ones and one of each cell.
-fn models(firmware: &Firmware, named: Option<&Path>) -> Result<Models> {
-    let mut models = BTreeMap::new();
-    match named {
-        Some(named) => {
-            for image in fs::read_dir(named)?.flatten().map(|entry| entry.path()) {
-                let name = image.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-                add_files(&mut models, name, &image)?;
-            }
-        }
-        None => {
-            for model in fs::read_dir(process::root().join("models"))?.flatten().map(|entry| entry.path()) {
-                let name = model.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                add_files(&mut models, name, &model.join("model.ember"))?;
-            }
-            for case in synthetic::CASES {
-                models.insert(case.name(), case.build()?);
-            }
-        }
-    }
-    let mut bytes = 0;
-    let mut steps = Vec::new();
-    let mut embedded = Vec::new();
-    for (name, (image, sequences)) in models {
-        bytes += (image.len() + sequences.len()) as u64;
-        let words = synthetic::aligned(&sequences);
-        let parsed = Sequences::parse(bytemuck::cast_slice(&words)).map_err(|error| format!("{name}.seq: {error}"))?;
-        steps.push(parsed.iter().map(|sequence| sequence.steps()).sum());
-        embedded.push(EmbeddedModel { name, image, sequences: Some(sequences) });
-    }
-    Ok(Models { folder: firmware.stage(&embedded)?, steps, bytes })
-}
-
-/// Takes an image and the sequences beside it, if both are there.
-fn add_files(models: &mut BTreeMap<String, (Vec<u8>, Vec<u8>)>, name: String, image: &Path) -> Result {
-    let sequences = image.with_extension("seq");
-    if image.extension().is_some_and(|extension| extension == "ember") && image.is_file() && sequences.is_file() {
-        models.insert(name, (fs::read(image)?, fs::read(sequences)?));
-    }
+fn replace(path: &Path, text: &str) -> Result {
+    let temporary = path.with_extension("tmp");
+    fs::write(&temporary, text)?;
+    fs::rename(&temporary, path)?;
+    println!("written: {}", path.display());
     Ok(())
 }
 
@@ -147,28 +152,63 @@ fn measure(firmware: &Firmware, board: &Board, models: &Models, plugin: &Path, w
     if !matches!(board.runner, Runner::Qemu(_)) {
         return Err(format!("{}: instructions are counted in QEMU, and this is a real board", board.name).into());
     }
-    let build = |measure| firmware.build(board, &BuildOptions { models: Some(models.folder.clone()), measure });
-    let counts = work.join("counts.txt");
-    let plugin = format!("{},out={}", plugin.display(), counts.display());
-    let options = RunOptions { plugin: Some(plugin), ..RunOptions::default() };
-    let run = firmware.run(&build(true)?, &options)?.checked()?;
-    if run.models.len() != models.steps.len() || run.stacks.len() != models.steps.len() {
-        return Err(
-            format!("{}: expected {} models, found {}", board.name, models.steps.len(), run.stacks.len()).into()
-        );
+    let binary = firmware.build(board, &BuildOptions { models: Some(models.folder.clone()), measure: true })?;
+    let (counts, stages) = (work.join("counts.txt"), work.join("stages.txt"));
+    stages::write_table(&binary.elf, &stages)?;
+    let plugin = format!("{},out={},stages={}", plugin.display(), counts.display(), stages.display());
+    let run = firmware.run(&binary, &RunOptions { plugin: Some(plugin), ..RunOptions::default() })?.checked()?;
+    let expected = models.shapes.len();
+    if run.models.len() != expected || run.stacks.len() != expected {
+        return Err(format!("{}: expected {expected} models, found {}", board.name, run.stacks.len()).into());
     }
     let instructions = icount::read(&counts, &models.steps)?;
-    let rows = run.models.iter().zip(&run.stacks).zip(instructions);
-    let rows = rows.map(|((facts, &stack), instructions)| Row {
-        model: facts.name.clone(),
-        image_bytes: facts.image_bytes,
-        instructions,
-        memory: facts.ram_bytes,
-        stack,
-    });
-    // Without what measures: that is not in a user's program.
-    let footprint = footprint(&build(false)?.elf, &board.memory)?;
-    let program = footprint.flash.saturating_sub(models.bytes);
+
+    let mut flash: Vec<(Vec<CellKind>, Flash)> = Vec::new();
+    let mut rows = Vec::new();
+    for (index, shape) in models.shapes.iter().enumerate() {
+        let found = flash.iter().find(|(cells, _)| *cells == shape.cells).map(|(_, flash)| flash.clone());
+        let engine = match found {
+            Some(engine) => engine,
+            None => {
+                let engine = flash::measure(firmware, board, &shape.cells)?;
+                flash.push((shape.cells.clone(), engine.clone()));
+                engine
+            }
+        };
+        rows.push(Row {
+            model: run.models[index].name.clone(),
+            shape: shape.clone(),
+            image_bytes: run.models[index].image_bytes,
+            instructions: instructions[index],
+            memory: run.models[index].ram_bytes,
+            stack: run.stacks[index],
+            flash: engine,
+        });
+    }
+    // As people read them: the made-up ones by cell and size.
+    rows.sort_by_key(|row| (row.shape.single(bars::INPUTS).is_none(), row.shape.cells(), row.shape.hidden));
+    let mut flash: Vec<Flash> = flash.into_iter().map(|(_, flash)| flash).collect();
+    flash.sort_by(|a, b| a.cells.cmp(&b.cells));
+    flash.dedup_by(|a, b| a.cells == b.cells);
     let compiler = Toolchain::for_target(&board.target)?.version()?;
-    Ok(Measured { board: board.clone(), compiler, footprint, program, rows: rows.collect() })
+    Ok(Measured { board: board.clone(), compiler, rows, flash })
+}
+
+impl Row {
+    /// Bytes of RAM beyond the sample: the network's memory, and the views.
+    fn ram(&self) -> usize {
+        self.memory + self.stack.views
+    }
+
+    /// The most instructions that a step should take.
+    fn bar(&self, measured: &Measured) -> Option<u64> {
+        let cell = self.shape.single(bars::INPUTS)?;
+        bars::instructions(&measured.board.name, cell, self.shape.hidden)
+    }
+
+    /// What CMSIS-NN takes for a layer of this shape.
+    fn peer(&self, measured: &Measured) -> Option<u64> {
+        let cell = self.shape.single(bars::INPUTS)?;
+        bars::cmsis_nn(&measured.board.name, cell, self.shape.hidden)
+    }
 }

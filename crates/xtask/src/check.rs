@@ -3,10 +3,10 @@
 use std::process::Command;
 
 use clap::Args;
-use emberloop_boards::{Firmware, Toolchain};
+use emberloop_boards::{Board, Firmware, Toolchain};
 
 use crate::process::{cargo, run as run_command, which};
-use crate::{Result, setup, test};
+use crate::{Result, bench, setup, test};
 
 #[derive(Args)]
 pub struct Options {
@@ -32,6 +32,7 @@ pub fn run(options: &Options) -> Result {
     device_crates(&firmware)?;
     firmware_lints(&firmware)?;
     licences()?;
+    bench::run(&bench::Options::check(options.no_install))?;
     if options.no_tests {
         return Ok(());
     }
@@ -54,7 +55,13 @@ fn device_crates(firmware: &Firmware) -> Result {
                 continue;
             }
         };
-        for features in [&[][..], &["--features", "defmt"]] {
+        for features in [
+            &[][..],
+            &["--features", "defmt"],
+            &["--no-default-features", "--features", "rnn"],
+            &["--no-default-features", "--features", "lstm"],
+            &["--no-default-features", "--features", "gru"],
+        ] {
             let mut command = toolchain.cargo();
             command.current_dir(firmware.folder()).arg("check").arg("--manifest-path");
             command.arg(crate::process::root().join("crates/engine/Cargo.toml")).args(["--target", &target]);
@@ -73,19 +80,24 @@ fn firmware_lints(firmware: &Firmware) -> Result {
             continue;
         }
         for features in [&[][..], &["--features", "measure"]] {
-            let mut command = Toolchain::InUse.cargo();
-            command.current_dir(firmware.folder()).args([
-                "clippy",
-                "--package",
-                &board.name,
-                "--target",
-                &board.target,
-            ]);
-            command.arg("--target-dir").arg(firmware.target_folder().join("check")).args(features);
-            run_command(command.args(["--", "-D", "warnings"]))?;
+            run_command(&mut firmware_clippy(firmware, &board.name, &board, features))?;
+        }
+        // The least program is every board's; its features are what `cargo xtask bench-engine` builds.
+        for features in ["", "parse", "run,lstm", "run,rnn,lstm,gru,panic"] {
+            let mut command = firmware_clippy(firmware, "emberloop-bare", &board, &["--features", features]);
+            let model = crate::process::root().join("models/japanese-vowels/model.ember");
+            run_command(command.env("EMBERLOOP_BOARD", &board.name).env("EMBERLOOP_MODEL", model))?;
         }
     }
     Ok(())
+}
+
+fn firmware_clippy(firmware: &Firmware, package: &str, board: &Board, features: &[&str]) -> Command {
+    let mut command = Toolchain::InUse.cargo();
+    command.current_dir(firmware.folder()).args(["clippy", "--package", package, "--target", &board.target]);
+    command.arg("--target-dir").arg(firmware.target_folder().join("check")).args(features);
+    command.args(["--", "-D", "warnings"]);
+    command
 }
 
 /// Licences, duplicate and forbidden crates, sources. The advisories need a database that is fetched; CI has none.

@@ -30,10 +30,10 @@ enum Command {
     Setup(setup::Options),
     /// Set up what is missing and run every test, host and firmware
     Test(test::Options),
-    /// Everything CI runs: format, clippy, docs, no_std builds, the cuda feature, licences, tests
+    /// Everything CI runs: format, clippy, docs, no_std builds, the cuda feature, licences, the engine's figures, tests
     Check(check::Options),
-    /// Measure the engine on every QEMU board: instructions, flash, RAM, stack
-    BenchFirmware(bench::Options),
+    /// Measure the engine on every QEMU board: instructions by stage, flash, RAM, stack
+    BenchEngine(bench::Options),
     /// Run the fuzz targets of tests/fuzz for a while, on their corpus
     Fuzz(fuzz::Options),
     /// Run the image parser and the engine in Miri, where it can be had
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
         Command::Setup(options) => setup::run(&options),
         Command::Test(options) => test::run(&options),
         Command::Check(options) => check::run(&options),
-        Command::BenchFirmware(options) => bench::run(&options),
+        Command::BenchEngine(options) => bench::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Miri(options) => miri::run(&options),
         Command::BenchAccuracy(options) => accuracy::run(&options),

@@ -36,20 +36,39 @@ struct Region {
 /// If `board.toml` cannot be read or the package is compiled for another bare-metal target than the board's own: a
 /// build script reports an error by panicking.
 pub fn link() {
-    let folder = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
-    println!("cargo:rerun-if-changed=board.toml");
-    println!("cargo:rerun-if-changed=memory-extra.x");
+    if for_a_board() {
+        link_board(Path::new(&variable("CARGO_MANIFEST_DIR")));
+        // The linker script that defmt brings.
+        println!("cargo:rustc-link-arg-bins=-Tdefmt.x");
+    }
+}
+
+/// The same for a program that logs nothing, on the board that `EMBERLOOP_BOARD` names.
+///
+/// # Panics
+/// As [`link`], and if the variable is not set.
+pub fn link_bare() {
+    println!("cargo:rerun-if-env-changed=EMBERLOOP_BOARD");
+    if for_a_board() {
+        let boards = Path::new(&variable("CARGO_MANIFEST_DIR")).join("../boards");
+        link_board(&boards.join(variable("EMBERLOOP_BOARD")));
+    }
+}
+
+fn for_a_board() -> bool {
+    variable("CARGO_CFG_TARGET_OS") == "none"
+}
+
+fn link_board(folder: &Path) {
+    println!("cargo:rerun-if-changed={}", folder.display());
     let path = folder.join("board.toml");
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let board: BoardFile = toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 
-    if variable("CARGO_CFG_TARGET_OS") != "none" {
-        return;
-    }
     let target = variable("TARGET");
     assert!(
         target == board.target,
-        "{}: this board is built for {}, not for {target}; use `cargo xtask bench-firmware` or `emberloop flash`",
+        "{}: this board is built for {}, not for {target}; use `cargo xtask bench-engine` or `emberloop flash`",
         path.display(),
         board.target
     );
@@ -61,9 +80,10 @@ pub fn link() {
     }
     write(&out.join("memory.x"), &script);
     println!("cargo:rustc-link-search={}", out.display());
-    for argument in link_arguments(&target) {
-        println!("cargo:rustc-link-arg-bins={argument}");
-    }
+    // riscv-rt's script does not include memory.x itself; cortex-m-rt's does. `--nmagic` keeps the linker from padding
+    // a Cortex-M's first segment to a page, which some debug probes refuse to write.
+    let first = if target.starts_with("riscv") { "-Tmemory.x" } else { "--nmagic" };
+    println!("cargo:rustc-link-arg-bins={first}\ncargo:rustc-link-arg-bins=-Tlink.x");
 }
 
 fn memory_script(memory: &Memory, riscv: bool) -> String {
@@ -88,15 +108,9 @@ fn memory_script(memory: &Memory, riscv: bool) -> String {
     script
 }
 
-fn link_arguments(target: &str) -> Vec<&'static str> {
-    // riscv-rt's script does not include memory.x itself; cortex-m-rt's does. `--nmagic` keeps the linker from padding
-    // a Cortex-M's first segment to a page, which some debug probes refuse to write.
-    let first = if target.starts_with("riscv") { "-Tmemory.x" } else { "--nmagic" };
-    vec![first, "-Tlink.x", "-Tdefmt.x"]
-}
-
 fn variable(name: &str) -> String {
-    env::var(name).unwrap_or_else(|_| panic!("{name} is not set: this runs as a build script only"))
+    env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set; `cargo xtask bench-engine` and `emberloop flash` set it"))
 }
 
 fn write(path: &Path, text: &str) {

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use emberloop_boards::Firmware;
 
+use super::stages::STAGES;
 use crate::Result;
 use crate::process::{output, which};
 
@@ -14,10 +15,17 @@ use crate::process::{output, which};
 pub struct Counts {
     /// The least.
     pub least: u64,
-    /// The median.
-    pub median: u64,
     /// The most.
     pub most: u64,
+    /// Of the step that took the most: its stages, which add up to it.
+    pub stages: [u64; STAGES.len()],
+}
+
+/// One step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Region {
+    total: u64,
+    stages: [u64; STAGES.len()],
 }
 
 /// Compiles the plugin with the system's C compiler.
@@ -36,33 +44,44 @@ pub fn build(firmware: &Firmware, work: &Path) -> Result<PathBuf> {
 /// Reads what the plugin wrote and divides it among models that ran this many steps, one model after the other.
 pub fn read(path: &Path, steps: &[usize]) -> Result<Vec<Counts>> {
     let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    divide(&regions(&text), steps)
+    divide(&regions(&text)?, steps)
 }
 
-fn divide(counts: &[u64], steps: &[usize]) -> Result<Vec<Counts>> {
+fn divide(regions: &[Region], steps: &[usize]) -> Result<Vec<Counts>> {
     let total: usize = steps.iter().sum();
-    if counts.len() != total {
-        return Err(format!("the plugin counted {} steps, but the firmware ran {total}", counts.len()).into());
+    if regions.len() != total {
+        return Err(format!("the plugin counted {} steps, but the firmware ran {total}", regions.len()).into());
     }
-    let mut rest = counts;
+    let mut rest = regions;
     let mut models = Vec::new();
     for &steps in steps {
         let (model, behind) = rest.split_at(steps);
-        models.push(summarize(model.to_vec()).ok_or("a model without test sequences has nothing to count")?);
+        models.push(summarize(model).ok_or("a model without test sequences has nothing to count")?);
         rest = behind;
     }
     Ok(models)
 }
 
-/// The count of each `icount: region K: COUNT` line.
-fn regions(text: &str) -> Vec<u64> {
-    let lines = text.lines().filter_map(|line| line.strip_prefix("icount: region "));
-    lines.filter_map(|line| line.split_once(": ")?.1.trim().parse().ok()).collect()
+/// Of each line `icount: region K: TOTAL STAGE0 STAGE1 ...`.
+fn regions(text: &str) -> Result<Vec<Region>> {
+    text.lines().filter_map(|line| line.strip_prefix("icount: region ")).map(region).collect()
 }
 
-fn summarize(mut counts: Vec<u64>) -> Option<Counts> {
-    counts.sort_unstable();
-    Some(Counts { least: *counts.first()?, median: counts[counts.len() / 2], most: *counts.last()? })
+fn region(line: &str) -> Result<Region> {
+    let wrong = || format!("the plugin wrote `{line}`, expected a number for the region and its stages, which add up");
+    let (_, numbers) = line.split_once(": ").ok_or_else(wrong)?;
+    let numbers: Vec<u64> = numbers.split(' ').map(str::parse).collect::<std::result::Result<_, _>>()?;
+    let (&total, found) = numbers.split_first().ok_or_else(wrong)?;
+    let mut stages = [0; STAGES.len()];
+    // The last stages may be in no program that is so small.
+    stages.get_mut(..found.len()).ok_or_else(wrong)?.copy_from_slice(found);
+    if stages.iter().sum::<u64>() == total { Ok(Region { total, stages }) } else { Err(wrong().into()) }
+}
+
+fn summarize(regions: &[Region]) -> Option<Counts> {
+    let least = regions.iter().map(|region| region.total).min()?;
+    let most = regions.iter().max_by_key(|region| region.total)?;
+    Some(Counts { least, most: most.total, stages: most.stages })
 }
 
 #[cfg(test)]
@@ -71,11 +90,21 @@ mod tests {
 
     #[test]
     fn regions_are_read_and_summarized() {
-        let text = "icount: region 0: 120\nicount: region 1: 100\nicount: region 2: 110\nicount: total: 99999\n";
-        assert_eq!(divide(&regions(text), &[3]).unwrap(), [Counts { least: 100, median: 110, most: 120 }]);
-        let [first, second] = divide(&regions(text), &[2, 1]).unwrap()[..] else { panic!("two models") };
-        assert_eq!((first.least, first.most, second.median), (100, 120, 110));
-        assert!(divide(&regions(text), &[4]).is_err());
-        assert!(divide(&regions(text), &[3, 0]).is_err());
+        let text = "icount: region 0: 100 60 40\nicount: region 1: 120 70 50\nicount: region 2: 110 110\nicount: total: 99999\n";
+        let found = regions(text).unwrap();
+        assert_eq!(
+            divide(&found, &[3]).unwrap(),
+            [Counts { least: 100, most: 120, stages: [70, 50, 0, 0, 0, 0, 0, 0] }]
+        );
+        let [first, second] = divide(&found, &[2, 1]).unwrap()[..] else { panic!("two models") };
+        assert_eq!((first.least, first.most, second.most), (100, 120, 110));
+        assert!(divide(&found, &[4]).is_err());
+        assert!(divide(&found, &[3, 0]).is_err());
+    }
+
+    #[test]
+    fn stages_that_do_not_add_up_are_an_error() {
+        assert!(regions("icount: region 0: 100 60 39").unwrap_err().to_string().contains("100 60 39"));
+        assert!(regions("icount: region 0: 100 x").is_err());
     }
 }

@@ -4,16 +4,35 @@ use emberloop_cells::{CellKind, Gate};
 use emberloop_image::{FeatureScaler, HeadShape, LayerShape, MissingPolicy, Pooling, Requantizer, Task, WeightFormat};
 use emberloop_quantize::{IntegerHead, IntegerInput, IntegerLayer, IntegerMatrix, IntegerModel, sequence_file};
 
+use super::{bars, models};
 use crate::Result;
 
-/// The shapes that `bench-firmware` measures beside the trained models: 12 features, one layer, 9 classes.
-pub const CASES: [Case; 5] = [
-    Case { cell: CellKind::Rnn, inputs: 12, hidden: 32, outputs: 9 },
-    Case { cell: CellKind::GruResetAfter, inputs: 12, hidden: 32, outputs: 9 },
-    Case { cell: CellKind::GruResetBefore, inputs: 12, hidden: 32, outputs: 9 },
-    Case { cell: CellKind::Lstm, inputs: 12, hidden: 32, outputs: 9 },
-    Case { cell: CellKind::Lstm, inputs: 12, hidden: 64, outputs: 9 },
-];
+/// The shapes that are measured beside the trained models: every cell in four sizes, with the least head there is, so that
+/// nearly all of a step is the layer.
+pub const CASES: [Case; 16] = {
+    use CellKind::{GruResetAfter, GruResetBefore, Lstm, Rnn};
+    const fn case(cell: CellKind, hidden: usize) -> Case {
+        Case { cell, inputs: bars::INPUTS, hidden, outputs: 1 }
+    }
+    [
+        case(Rnn, 16),
+        case(Rnn, 32),
+        case(Rnn, 64),
+        case(Rnn, 128),
+        case(Lstm, 16),
+        case(Lstm, 32),
+        case(Lstm, 64),
+        case(Lstm, 128),
+        case(GruResetAfter, 16),
+        case(GruResetAfter, 32),
+        case(GruResetAfter, 64),
+        case(GruResetAfter, 128),
+        case(GruResetBefore, 16),
+        case(GruResetBefore, 32),
+        case(GruResetBefore, 64),
+        case(GruResetBefore, 128),
+    ]
+};
 
 const SEQUENCES: usize = 2;
 const STEPS: usize = 16;
@@ -43,13 +62,7 @@ pub struct Case {
 impl Case {
     /// As the table names it.
     pub fn name(&self) -> String {
-        let cell = match self.cell {
-            CellKind::Rnn => "rnn",
-            CellKind::Lstm => "lstm",
-            CellKind::GruResetAfter => "gru",
-            CellKind::GruResetBefore => "gru-reset-before",
-        };
-        format!("{cell}-{}", self.hidden)
+        format!("{}-{}", models::name(self.cell), self.hidden)
     }
 
     /// The image, with golden vectors, and a file of test sequences; the same on every machine.

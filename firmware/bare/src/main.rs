@@ -1,0 +1,65 @@
+//! The least program around the engine, on any board: check the image, prove it, run it, log nothing.
+//!
+//! `cargo xtask bench-engine` reads from its ELF file what the engine costs in flash: the difference to the same program
+//! without the engine. A test of `crates/boards` shows by its symbols that no part of it can panic.
+#![no_std]
+#![no_main]
+
+use core::hint::black_box;
+
+use emberloop_image::include_image;
+#[cfg(feature = "run")]
+use {
+    emberloop_engine::{Network, self_test},
+    emberloop_image::ram_words,
+};
+
+static MODEL: &[u8] = include_image!(env!("EMBERLOOP_MODEL"));
+/// Words of memory that the model needs.
+#[cfg(feature = "run")]
+const WORDS: usize = ram_words(MODEL);
+/// Numbers of a sample: the models of `cargo xtask bench-engine` have nine features.
+const FEATURES: usize = 9;
+const STEPS: usize = 100;
+
+#[cfg_attr(target_arch = "arm", cortex_m_rt::entry)]
+#[cfg_attr(target_arch = "riscv32", riscv_rt::entry)]
+fn main() -> ! {
+    // Or the compiler, which sees the image, would shape the engine to it.
+    semihosting::process::exit(match run(black_box(MODEL)) {
+        Ok(()) => 0,
+        Err(status) => status,
+    })
+}
+
+/// What a user's program does; the statuses are those of `firmware/README.md`.
+fn run(model: &[u8]) -> Result<(), i32> {
+    #[cfg(not(feature = "parse"))]
+    black_box(model);
+    #[cfg(feature = "parse")]
+    let image = emberloop_image::Image::parse(model).map_err(|_| 10)?;
+    #[cfg(all(feature = "parse", not(feature = "run")))]
+    black_box(&image);
+    #[cfg(feature = "run")]
+    self_test(&image, [0; WORDS]).map_err(|_| 11)?;
+    #[cfg(feature = "run")]
+    let mut network = Network::new(&image, [0; WORDS]).map_err(|_| 10)?;
+
+    for _ in 0..STEPS {
+        let sample = black_box([0; FEATURES]);
+        #[cfg(not(feature = "run"))]
+        let output: &[i32] = &sample;
+        #[cfg(feature = "run")]
+        let output = network.step(&sample).map_err(|_| 13)?.values();
+        black_box(output);
+    }
+    #[cfg(feature = "panic")]
+    black_box([0; FEATURES][black_box(0)]);
+    Ok(())
+}
+
+/// Linked only where something may panic.
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo) -> ! {
+    semihosting::process::exit(101)
+}
