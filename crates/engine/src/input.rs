@@ -11,9 +11,9 @@ pub(crate) fn check<S: RawSample>(input: &Input<'_>, raw: &[S]) -> Result<(), St
     let found = raw.len();
     match *input {
         Input::Features { scalers, missing } => {
-            let expected = scalers.len() / FeatureScaler::WORDS;
-            if found != expected {
-                return Err(StepError::Length { expected, found });
+            // The division is for the message alone.
+            if found.checked_mul(FeatureScaler::WORDS) != Some(scalers.len()) {
+                return Err(StepError::Length { expected: scalers.len() / FeatureScaler::WORDS, found });
             }
             match missing {
                 MissingPolicy::Error => match raw.iter().position(|number| number.raw() == MISSING) {

@@ -156,7 +156,8 @@ impl Header<'_> {
             } else {
                 layer.cell_fraction == 0
             };
-            shape(layer.hidden > 0 && fraction_ok && layer.shift <= limits::SHIFT_MAX, Part::Layer(index as u8))?;
+            let hidden_ok = (1..=limits::HIDDEN_MAX).contains(&layer.hidden);
+            shape(hidden_ok && fraction_ok && layer.shift <= limits::SHIFT_MAX, Part::Layer(index as u8))?;
         }
         let fraction_ok = match self.head.task {
             Task::Classification => self.head.fraction == limits::PREACTIVATION_FRACTION,

@@ -87,9 +87,9 @@ impl FeatureScaler {
 
 impl<'a> Matrix<'a> {
     fn take(sections: &mut Sections<'a>, rows: usize, columns: usize) -> Option<Self> {
-        let scales = sections.take(Some(rows))?;
+        let scales = sections.take(rows)?;
         let count = rows.checked_mul(columns)?;
-        let words = sections.take(Some(count.div_ceil(4)))?;
+        let words = sections.take(count.div_ceil(4))?;
         Some(Self { columns, scales, weights: bytemuck::cast_slice(words).get(..count)? })
     }
 
@@ -125,7 +125,7 @@ impl<'a> Input<'a> {
     pub(crate) fn take(sections: &mut Sections<'a>, shape: InputShape) -> Option<Self> {
         Some(match shape {
             InputShape::Features { features, missing, fraction: _ } => {
-                let scalers = sections.take(Some(usize::from(features) * FeatureScaler::WORDS))?;
+                let scalers = sections.take(usize::from(features) * FeatureScaler::WORDS)?;
                 Input::Features { scalers, missing }
             }
             InputShape::Tokens { vocabulary, dimension, fraction: _ } => {
@@ -157,6 +157,12 @@ impl<'a> Input<'a> {
             Input::Features { scalers, .. } => scalers,
             Input::Tokens { .. } => &[],
         };
-        words.as_chunks::<{ FeatureScaler::WORDS }>().0.iter().map(FeatureScaler::from_words)
+        // Not `as_chunks`: it divides, which takes a Cortex-M0 a hundred instructions.
+        let mut rest = words;
+        core::iter::from_fn(move || {
+            let (scaler, behind) = rest.split_first_chunk()?;
+            rest = behind;
+            Some(FeatureScaler::from_words(scaler))
+        })
     }
 }

@@ -50,10 +50,10 @@ impl<'a> Layer<'a> {
         let padded = units.next_multiple_of(TILE_ROWS);
         let rows = shape.cell.gate_count() * padded;
         let separate = if shape.cell.has_separate_recurrent_bias() { padded } else { 0 };
-        let bounds = Bounds::from_words(sections.take(Some(Bounds::WORDS))?.first_chunk()?);
-        let multipliers = sections.take(Some(rows))?;
-        let bias = bytemuck::cast_slice(sections.take(Some(rows))?);
-        let recurrent_bias = bytemuck::cast_slice(sections.take(Some(separate))?);
+        let bounds = Bounds::from_words(sections.take(Bounds::WORDS)?.first_chunk()?);
+        let multipliers = sections.take(rows)?;
+        let bias = bytemuck::cast_slice(sections.take(rows)?);
+        let recurrent_bias = bytemuck::cast_slice(sections.take(separate)?);
         let input = Tiles::new(inputs, sections.take(Tiles::words(rows, inputs))?);
         let recurrent = Tiles::new(units, sections.take(Tiles::words(rows, units))?);
         Some(Self { shape, bounds, multipliers, bias, recurrent_bias, input, recurrent })
@@ -112,9 +112,9 @@ impl<'a> Head<'a> {
     #[inline(always)]
     pub(crate) fn take(sections: &mut Sections<'a>, shape: HeadShape, hidden: usize) -> Option<Self> {
         let rows = usize::from(shape.outputs).next_multiple_of(TILE_ROWS);
-        let bounds = Bounds::from_words(sections.take(Some(Bounds::WORDS))?.first_chunk()?);
-        let multipliers = sections.take(Some(rows))?;
-        let bias = bytemuck::cast_slice(sections.take(Some(rows))?);
+        let bounds = Bounds::from_words(sections.take(Bounds::WORDS)?.first_chunk()?);
+        let multipliers = sections.take(rows)?;
+        let bias = bytemuck::cast_slice(sections.take(rows)?);
         let weights = Tiles::new(hidden, sections.take(Tiles::words(rows, hidden))?);
         Some(Self { shape, bounds, multipliers, bias, weights })
     }

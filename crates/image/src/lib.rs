@@ -61,6 +61,8 @@ pub mod limits {
     pub const CELL_FRACTION_MAX: u8 = 24;
     /// Fraction bits of pre-activations and of classification outputs.
     pub const PREACTIVATION_FRACTION: u8 = 16;
+    /// Most units of a layer.
+    pub const HIDDEN_MAX: u16 = 16_384;
     /// Most outputs of a head.
     pub const OUTPUTS_MAX: u16 = 4096;
 }

@@ -13,10 +13,10 @@ impl<'a> Sections<'a> {
         Self { rest: words }
     }
 
-    /// The next `count` words; `None` where there are fewer, or where the count itself overflowed.
+    /// The next `count` words; `None` where there are fewer.
     #[inline(always)]
-    pub(crate) fn take(&mut self, count: Option<usize>) -> Option<&'a [u32]> {
-        let (section, rest) = self.rest.split_at_checked(count?)?;
+    pub(crate) fn take(&mut self, count: usize) -> Option<&'a [u32]> {
+        let (section, rest) = self.rest.split_at_checked(count)?;
         self.rest = rest;
         Some(section)
     }

@@ -15,11 +15,12 @@ pub struct Tiles<'a> {
 }
 
 impl<'a> Tiles<'a> {
-    /// Words of 32 bits of `rows` rows (a multiple of four); `None` where the number overflows.
+    /// Words of 32 bits of `rows` rows, a multiple of four.
     #[inline(always)]
-    pub(crate) fn words(rows: usize, columns: usize) -> Option<usize> {
-        // Four rows of two columns are two words.
-        (rows / TILE_ROWS).checked_mul(padded(columns))
+    pub(crate) fn words(rows: usize, columns: usize) -> usize {
+        // Four rows of two columns are two words. At most 2^14 tiles (a header has at most `limits::HIDDEN_MAX` units) of
+        // 2^16 columns, which fits 32 bits.
+        rows / TILE_ROWS * padded(columns)
     }
 
     #[inline(always)]
@@ -100,7 +101,7 @@ mod tests {
         for columns in 1..40 {
             let weight = |row: usize, column: usize| ((row * 97 + column * 31) % 255) as i32 as u8 as i8;
             let weight = |row, column| weight(row, column).max(-127);
-            let mut words = vec![0u32; Tiles::words(8, columns).unwrap()];
+            let mut words = vec![0u32; Tiles::words(8, columns)];
             for (tile, values) in
                 bytemuck::cast_slice_mut::<u32, i16>(&mut words).chunks_mut(2 * padded(columns)).enumerate()
             {
