@@ -7,6 +7,8 @@ use emberloop_tests::page::{Table, tables};
 
 #[path = "specification/format.rs"]
 mod format;
+#[path = "specification/header.rs"]
+mod header;
 #[path = "specification/numerics.rs"]
 mod numerics;
 #[path = "specification/refusals.rs"]
@@ -55,8 +57,8 @@ fn format() {
         "FORMAT.md",
         page,
         &[
-            ("2", "offset", format::preamble),
-            ("3", "field", format::header),
+            ("2", "offset", header::preamble),
+            ("3", "field", header::header),
             ("4", "section", format::payload),
             ("4.2", "field", format::bounds),
             ("5", "part", format::memory),

@@ -174,7 +174,7 @@ fn check_bounds(bounds: Bounds) -> Result<(), String> {
 }
 
 fn check_layer(layer: &Layer) -> Result<(), String> {
-    demand(layer.hidden > 0, || "no units".to_owned())?;
+    demand((1..=16384).contains(&layer.hidden), || format!("{} units", layer.hidden))?;
     let fractions = if layer.cell == CellKind::Lstm { 18..=24 } else { 0..=0 };
     demand(fractions.contains(&layer.cell_fraction), || format!("cell fraction {}", layer.cell_fraction))?;
     demand(layer.shift <= 15, || format!("shift {}", layer.shift))?;
