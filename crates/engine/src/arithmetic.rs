@@ -39,7 +39,8 @@ pub fn requantize(accumulator: i32, requantizer: Requantizer) -> i32 {
 /// `floor((value + 2^(shift-1)) / 2^shift)`: rounded half up. `1 <= shift <= 30` and `|value| <= 2^30`.
 #[inline(always)]
 pub fn round_shift(value: i32, shift: u32) -> i32 {
-    (value + (1 << (shift - 1))) >> shift
+    // The half like this, because the shift by itself is at hand.
+    (value + ((1 << shift) >> 1)) >> shift
 }
 
 /// `floor((value · gate + 2^14) / 2^15)`: any value scaled by a gate in Q0.15, `0 <= gate <= 2^15`, rounded half up.

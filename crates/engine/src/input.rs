@@ -80,7 +80,7 @@ pub(crate) fn reset(input: &Input<'_>, scaled: &mut [i16]) {
 /// `R(raw·2^k - offset)` for a raw number within the scaler's range; fits int16 there (proved by `Image::parse`).
 #[inline(always)]
 fn scale_feature(scaler: &FeatureScaler, raw: i32) -> i16 {
-    requantize((raw << scaler.pre_shift) - scaler.offset, scaler.requantizer) as i16
+    requantize((raw << (scaler.pre_shift & 31)) - scaler.offset, scaler.requantizer) as i16
 }
 
 fn row(table: Matrix<'_>, token: i32) -> Option<(&[i8], Requantizer)> {

@@ -68,6 +68,9 @@ impl<'a> Product<'a> {
     }
 }
 
+/// Most tiles of four units: the gates of a cell.
+pub(crate) const GROUP: usize = 4;
+
 /// The row sums of a layer, taken tile by tile.
 #[derive(Clone, Copy, Debug)]
 pub struct PortableSums<'a> {
@@ -77,6 +80,7 @@ pub struct PortableSums<'a> {
     bias: &'a [i32],
     shift: u32,
     input_part: [i32; 4],
+    group: [[i32; 4]; GROUP],
 }
 
 impl<'a> PortableSums<'a> {
@@ -89,7 +93,7 @@ impl<'a> PortableSums<'a> {
         bias: &'a [i32],
         shift: u32,
     ) -> Self {
-        Self { input, recurrent, multipliers, bias, shift, input_part: [0; 4] }
+        Self { input, recurrent, multipliers, bias, shift, input_part: [0; 4], group: [[0; 4]; GROUP] }
     }
 
     /// `sums[t][r] = (S(W·x) + S(U·h) + b) · 2^shift` for the four rows `r` of each of the next tiles `t` (NUMERICS §8).
@@ -116,11 +120,15 @@ impl<'a> PortableSums<'a> {
         }
     }
 
-    /// `S(W·x) + b` of the last tile taken, not shifted yet: GRUs with reset-after need the two products of their new gate
-    /// apart.
+    /// The sums of the next `N` tiles, at most four, and `S(W·x) + b` of the last of them, not shifted yet: GRUs with
+    /// reset-after need the two products of their new gate apart.
     #[inline(always)]
-    pub fn input_part(&self) -> [i32; 4] {
-        self.input_part
+    pub fn group<const N: usize>(&mut self) -> (&[[i32; 4]; N], &[i32; 4]) {
+        const { assert!(N <= GROUP) };
+        let mut group = self.group;
+        self.next(&mut group[..N]);
+        self.group = group;
+        (self.group.first_chunk().unwrap_or(&[[0; 4]; N]), &self.input_part)
     }
 
     /// Passes over so many tiles, their multipliers and biases.
@@ -212,13 +220,14 @@ mod tests {
         ) {
             let ((w, wx), (u, uh)) = (case(&w, &x), case(&u, &h));
             let words: Vec<u32> = multipliers.iter().map(|&(m, n)| Multipliers::new(m, n).word()).collect();
-            let mut sums = [[0; 4]; 2];
             let input = Product { tiles: &w, vector: Vector::new(&x) };
             let recurrent = Product { tiles: &u, vector: Vector::new(&h) };
             let mut source = PortableSums::new(input, recurrent, &words, &bias, shift);
-            source.next(&mut sums);
-            let input_part: Vec<i64> = (4..8).map(|row| ((wx[row] * i64::from(multipliers[row].0)) >> 16) + i64::from(bias[row])).collect();
-            prop_assert_eq!(source.input_part().map(i64::from).to_vec(), input_part);
+            let (sums, input_part) = source.group::<2>();
+            let sums = *sums;
+            let input_part = input_part.map(i64::from).to_vec();
+            let expected: Vec<i64> = (4..8).map(|row| ((wx[row] * i64::from(multipliers[row].0)) >> 16) + i64::from(bias[row])).collect();
+            prop_assert_eq!(input_part, expected);
             for (row, &sum) in sums.as_flattened().iter().enumerate() {
                 let (m, n) = multipliers[row];
                 let exact = ((wx[row] * i64::from(m)) >> 16) + ((uh[row] * i64::from(n)) >> 16) + i64::from(bias[row]);

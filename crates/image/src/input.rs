@@ -59,15 +59,14 @@ impl FeatureScaler {
     /// From the image's words.
     pub fn from_words(words: &[u32; Self::WORDS]) -> Self {
         let &[min, max, offset, requantizer, tail] = words;
-        let [fill_low, fill_high, pre_shift, raw_fraction] = tail.to_le_bytes();
         Self {
             min: min as i32,
             max: max as i32,
             offset: offset as i32,
             requantizer: Requantizer::from_word(requantizer),
-            fill: i16::from_le_bytes([fill_low, fill_high]),
-            pre_shift,
-            raw_fraction: raw_fraction as i8,
+            fill: tail as u16 as i16,
+            pre_shift: (tail >> 16) as u8,
+            raw_fraction: (tail >> 24) as i8,
         }
     }
 

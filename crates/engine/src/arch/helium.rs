@@ -10,15 +10,17 @@
 
 use core::arch::naked_asm;
 use core::marker::PhantomData;
-use core::mem::offset_of;
+use core::mem::{MaybeUninit, offset_of};
 
-use crate::kernel::Product;
+use crate::kernel::{GROUP, Product};
 
 /// See [`crate::kernel::PortableSums`].
 pub(crate) struct Sums<'a> {
     state: State,
     /// Whole tiles left.
     left: usize,
+    /// Where [`Sums::group`] has its tiles written.
+    group: MaybeUninit<[[i32; 4]; GROUP]>,
     /// Values of a tile of each product.
     tile: [usize; 2],
     borrowed: PhantomData<&'a [i32]>,
@@ -54,7 +56,7 @@ impl<'a> Sums<'a> {
             recurrent_loop,
             partial: [0; 4],
         };
-        Self { state, left, tile, borrowed: PhantomData }
+        Self { state, left, group: MaybeUninit::uninit(), tile, borrowed: PhantomData }
     }
 
     /// Takes as many tiles as there are `sums`. Those beyond the last are left as they are.
@@ -69,10 +71,18 @@ impl<'a> Sums<'a> {
         }
     }
 
-    /// `run` leaves it in the state; zeros before the first tile.
     #[inline(always)]
-    pub(crate) fn input_part(&self) -> [i32; 4] {
-        self.state.partial
+    pub(crate) fn group<const N: usize>(&mut self) -> (&[[i32; 4]; N], &[i32; 4]) {
+        const { assert!(N <= GROUP) };
+        if N <= self.left {
+            self.left -= N;
+            // SAFETY: as in `next`; there is room for `GROUP` tiles.
+            unsafe { run(&mut self.state, self.group.as_mut_ptr().cast(), N) };
+        } else {
+            self.group = MaybeUninit::new([[0; 4]; GROUP]);
+        }
+        // SAFETY: the kernel has written the first `N` tiles, or the line above all of them.
+        (unsafe { &*self.group.as_ptr().cast() }, &self.state.partial)
     }
 
     #[inline(always)]

@@ -2,14 +2,17 @@
 
 use core::arch::naked_asm;
 use core::marker::PhantomData;
+use core::mem::MaybeUninit;
 
-use crate::kernel::Product;
+use crate::kernel::{GROUP, Product};
 
 /// See [`crate::kernel::PortableSums`].
 pub(crate) struct Sums<'a> {
     state: State,
     /// Whole tiles left.
     left: usize,
+    /// Where [`Sums::group`] has its tiles written.
+    group: MaybeUninit<[[i32; 4]; GROUP]>,
     borrowed: PhantomData<&'a [i32]>,
 }
 
@@ -78,7 +81,7 @@ impl<'a> Sums<'a> {
             tiles: 0,
             input_part: [0; 4],
         };
-        Self { state, left, borrowed: PhantomData }
+        Self { state, left, group: MaybeUninit::uninit(), borrowed: PhantomData }
     }
 
     #[inline(always)]
@@ -94,8 +97,18 @@ impl<'a> Sums<'a> {
     }
 
     #[inline(always)]
-    pub(crate) fn input_part(&self) -> [i32; 4] {
-        self.state.input_part
+    pub(crate) fn group<const N: usize>(&mut self) -> (&[[i32; 4]; N], &[i32; 4]) {
+        const { assert!(N <= GROUP) };
+        if N <= self.left {
+            self.left -= N;
+            self.state.tiles = N;
+            // SAFETY: as in `next`; there is room for `GROUP` tiles.
+            unsafe { kernel(&mut self.state, self.group.as_mut_ptr().cast()) };
+        } else {
+            self.group = MaybeUninit::new([[0; 4]; GROUP]);
+        }
+        // SAFETY: the kernel has written the first `N` tiles, or the line above all of them.
+        (unsafe { &*self.group.as_ptr().cast() }, &self.state.input_part)
     }
 
     #[inline(always)]

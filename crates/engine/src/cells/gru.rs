@@ -15,11 +15,8 @@ pub(super) fn step_reset_after(layer: &Layer<'_>, input: Vector<'_>, state: &mut
     let old = vector(layer, hidden)?;
     let shift = u32::from(layer.shape.shift);
     let mut sums = sums(layer, input, old);
-    let mut gates = [[0; 4]; 3];
     for (wide, bias) in wide.as_chunks_mut::<4>().0.iter_mut().zip(layer.recurrent_bias.as_chunks::<4>().0) {
-        sums.next(&mut gates);
-        let [reset, update, new] = &gates;
-        let input_part = sums.input_part();
+        let ([reset, update, new], input_part) = sums.group();
         for unit in 0..4 {
             // The new gate's sum is that of both products; its recurrent one is what the other leaves.
             let new_input = input_part[unit] << shift;
@@ -46,28 +43,23 @@ pub(super) fn step_reset_before(
 
     // Every new gate reads every unit's reset hidden value, so these come first.
     let mut reset_sums = sums(layer, input, old);
-    let mut reset = [[0; 4]; 1];
     for (kept, hidden) in reset_hidden.as_chunks_mut::<4>().0.iter_mut().zip(hidden.as_chunks::<4>().0) {
-        reset_sums.next(&mut reset);
-        reset_sums.skip(2);
-        let [reset] = &reset;
+        let ([reset], _) = reset_sums.group();
         for unit in 0..4 {
             kept[unit] = multiply_q15(sigmoid(reset[unit]), i32::from(hidden[unit])) as i16;
         }
+        reset_sums.skip(2);
     }
     let kept = vector(layer, reset_hidden)?;
     let (mut update_sums, mut new_sums) = (sums(layer, input, old), sums(layer, input, kept));
-    let (mut update, mut new) = ([[0; 4]; 1], [[0; 4]; 1]);
     for wide in wide.as_chunks_mut::<4>().0 {
         update_sums.skip(1);
-        update_sums.next(&mut update);
-        update_sums.skip(1);
         new_sums.skip(2);
-        new_sums.next(&mut new);
-        let ([update], [new]) = (&update, &new);
+        let ([update], [new]) = (update_sums.group().0, new_sums.group().0);
         for unit in 0..4 {
             wide[unit] = blend(wide[unit], tanh(new[unit]), sigmoid(update[unit]));
         }
+        update_sums.skip(1);
     }
     round_hidden(wide, hidden);
     Some(())

@@ -19,10 +19,9 @@ pub(super) fn step(layer: &Layer<'_>, input: Vector<'_>, state: &mut [i32], scra
 
     let old = vector(layer, hidden)?;
     let mut sums = sums(layer, input, old);
-    let mut gates = [[0; 4]; 4];
     for (cell, next) in cell.as_chunks_mut::<4>().0.iter_mut().zip(next.as_chunks_mut::<4>().0) {
-        sums.next(&mut gates);
-        update(&gates, cell, next, fraction);
+        let (gates, _) = sums.group();
+        update(gates, cell, next, fraction);
     }
     take_over(hidden, next);
     Some(())

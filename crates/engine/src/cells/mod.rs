@@ -42,8 +42,12 @@ fn vector<'h>(layer: &Layer<'_>, hidden: &'h [i16]) -> Option<Vector<'h>> {
     Some(Vector::new(hidden.get(..usize::from(layer.shape.hidden).next_multiple_of(2))?))
 }
 
+/// The new hidden values become the old ones.
+#[cfg(all(any(feature = "rnn", feature = "lstm"), any(kernel = "thumb1", kernel = "dsp", kernel = "helium")))]
+use crate::arch::copy_groups as take_over;
+
 /// The new hidden values become the old ones. Not `copy_from_slice`, which checks two equal lengths and could panic.
-#[cfg(any(feature = "rnn", feature = "lstm"))]
+#[cfg(all(any(feature = "rnn", feature = "lstm"), not(any(kernel = "thumb1", kernel = "dsp", kernel = "helium"))))]
 #[inline(always)]
 fn take_over(hidden: &mut [i16], next: &[i16]) {
     for (hidden, next) in hidden.as_chunks_mut::<4>().0.iter_mut().zip(next.as_chunks::<4>().0) {

@@ -15,10 +15,9 @@ pub(super) fn step(layer: &Layer<'_>, input: Vector<'_>, state: &mut [i32], scra
     let next = narrow_mut(scratch, units)?;
     let old = vector(layer, hidden)?;
     let mut sums = sums(layer, input, old);
-    let mut preactivations = [[0; 4]; 1];
     for next in next.as_chunks_mut::<4>().0 {
-        sums.next(&mut preactivations);
-        *next = preactivations[0].map(|preactivation| tanh(preactivation) as i16);
+        let ([preactivations], _) = sums.group();
+        *next = preactivations.map(|preactivation| tanh(preactivation) as i16);
     }
     take_over(hidden, next);
     Some(())
