@@ -103,7 +103,7 @@ fn one_case(
 }
 
 /// The first index at which two slices differ.
-fn same(expected: &[i32], found: &[i32]) -> Result<(), (usize, i32, i32)> {
+pub(super) fn same(expected: &[i32], found: &[i32]) -> Result<(), (usize, i32, i32)> {
     match expected.iter().zip(found).position(|(expected, found)| expected != found) {
         Some(index) => Err((index, expected[index], found[index])),
         None => Ok(()),
@@ -165,21 +165,33 @@ impl Kind {
 }
 
 /// Marsaglia's xorshift: 32 bits are enough here.
-struct Random(u32);
+pub(super) struct Random(u32);
 
 impl Random {
-    fn new(seed: u32) -> Self {
+    pub(super) fn new(seed: u32) -> Self {
         Self(seed | 1)
     }
 
-    fn next(&mut self) -> u32 {
+    pub(super) fn next(&mut self) -> u32 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 17;
         self.0 ^= self.0 << 5;
         self.0
     }
 
-    fn below(&mut self, limit: u32) -> u32 {
+    /// Any value; often one at an end of the range or about 0.
+    pub(super) fn with_extremes(&mut self) -> i32 {
+        let any = self.next() as i32;
+        match self.below(16) {
+            0 => i32::MIN,
+            1 => i32::MAX,
+            2 => i32::MIN + 1,
+            3 => any % 4,
+            _ => any >> self.below(16),
+        }
+    }
+
+    pub(super) fn below(&mut self, limit: u32) -> u32 {
         ((u64::from(self.next()) * u64::from(limit)) >> 32) as u32
     }
 }

@@ -4,6 +4,8 @@
 mod dsp;
 #[cfg(kernel = "helium")]
 mod helium;
+#[cfg(kernel = "helium")]
+mod helium_update;
 #[cfg(kernel = "thumb1")]
 mod thumb1;
 
@@ -11,9 +13,18 @@ mod thumb1;
 pub(crate) use dsp::{Sums, interpolate, interpolate_half, total};
 #[cfg(kernel = "helium")]
 pub(crate) use helium::Sums;
+#[cfg(kernel = "helium")]
+#[allow(unused_imports, dead_code)]
+pub(crate) use helium_update::{
+    gru_reset_before, gru_update_reset_after, gru_update_reset_before, lstm_update, rnn_update,
+};
 #[cfg(kernel = "thumb1")]
 pub(crate) use thumb1::Sums;
 
 /// For a firmware that tests; no product calls it.
 #[allow(dead_code)]
 pub mod check;
+/// The same of the updates of four units.
+#[cfg(kernel = "helium")]
+#[allow(dead_code)]
+pub mod check_update;

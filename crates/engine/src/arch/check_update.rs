@@ -1,0 +1,146 @@
+//! Compares the hand-written updates of four units with NUMERICS §6 and §8 in 64 bits, on random and on extreme values.
+
+use super::check::{Mismatch, Random, same};
+use super::helium_update as hand;
+use crate::TANH;
+
+/// Runs `cases` of every update; returns their number.
+///
+/// # Errors
+/// The first difference.
+pub fn updates(seed: u32, cases: u32) -> Result<u32, Mismatch> {
+    let mut random = Random::new(seed);
+    let mut done = 0;
+    for (function, compare) in FUNCTIONS {
+        for case in 0..cases {
+            compare(&mut random).map_err(|(index, expected, found)| Mismatch {
+                function,
+                case,
+                columns: [0; 2],
+                index,
+                expected,
+                found,
+            })?;
+            done += 1;
+        }
+    }
+    Ok(done)
+}
+
+type Comparison = fn(&mut Random) -> Result<(), (usize, i32, i32)>;
+
+const FUNCTIONS: [(&str, Comparison); 5] = [
+    ("lstm_update", lstm),
+    ("gru_update_reset_after", gru_reset_after),
+    ("gru_reset_before", gru_reset_before),
+    ("gru_update_reset_before", gru_update_reset_before),
+    ("rnn_update", rnn),
+];
+
+fn lstm(random: &mut Random) -> Result<(), (usize, i32, i32)> {
+    let gates = [(); 4].map(|()| preactivations(random));
+    let old = [(); 4].map(|()| random.with_extremes());
+    let fraction = 18 + random.below(7);
+    let (mut cell, mut next) = (old, [0; 4]);
+    hand::lstm_update(&gates, &mut cell, &mut next, fraction);
+    for unit in 0..4 {
+        let [input, forget, candidate, output] = gates.map(|gate| gate[unit]);
+        let entering = (sigmoid(input) * tanh(candidate) + (1 << (29 - fraction))) >> (30 - fraction);
+        let wide = scale_by_gate(old[unit], sigmoid(forget)) + entering;
+        let expected = wide.clamp(i32::MIN.into(), i32::MAX.into()) as i32;
+        let narrowed = ((expected >> (fraction - 17)) + 1) >> 1;
+        let hidden = multiply_q15(sigmoid(output), tanh(narrowed));
+        same(&[expected, hidden], &[cell[unit], next[unit].into()])?;
+    }
+    Ok(())
+}
+
+fn gru_reset_after(random: &mut Random) -> Result<(), (usize, i32, i32)> {
+    let gates = [preactivations(random), preactivations(random), preactivations(random)];
+    let shift = random.below(16);
+    // What the bounds of an image allow: no sum passes 31 bits.
+    let [input_part, bias] = [(); 2].map(|()| preactivations(random).map(|value| value >> (shift + 2)));
+    let gates = gates.map(|gate| gate.map(|value| value >> 1));
+    let old = [(); 4].map(|()| memory(random));
+    let mut wide = old;
+    hand::gru_update_reset_after(&gates, &input_part, &bias, &mut wide, shift);
+    for unit in 0..4 {
+        let [reset, update, new] = gates.map(|gate| gate[unit]);
+        let new_input = input_part[unit] << shift;
+        let new_recurrent = new - new_input + (bias[unit] << shift);
+        let sum = i64::from(new_input) + scale_by_gate(new_recurrent, sigmoid(reset));
+        same(&[blend(old[unit], tanh(sum as i32), sigmoid(update))], &[wide[unit]])?;
+    }
+    Ok(())
+}
+
+fn gru_reset_before(random: &mut Random) -> Result<(), (usize, i32, i32)> {
+    let reset = preactivations(random);
+    let hidden = [(); 4].map(|()| random.with_extremes() as i16);
+    let mut kept = [0; 4];
+    hand::gru_reset_before(&reset, &hidden, &mut kept);
+    let expected: [i32; 4] = core::array::from_fn(|unit| multiply_q15(sigmoid(reset[unit]), hidden[unit].into()));
+    same(&expected, &kept.map(i32::from))
+}
+
+fn gru_update_reset_before(random: &mut Random) -> Result<(), (usize, i32, i32)> {
+    let [update, new] = [(); 2].map(|()| preactivations(random));
+    let old = [(); 4].map(|()| memory(random));
+    let mut wide = old;
+    hand::gru_update_reset_before(&update, &new, &mut wide);
+    let expected: [i32; 4] = core::array::from_fn(|unit| blend(old[unit], tanh(new[unit]), sigmoid(update[unit])));
+    same(&expected, &wide)
+}
+
+fn rnn(random: &mut Random) -> Result<(), (usize, i32, i32)> {
+    let sums = preactivations(random);
+    let mut next = [0; 4];
+    hand::rnn_update(&sums, &mut next);
+    same(&sums.map(|sum| tanh(sum) as i32), &next.map(i32::from))
+}
+
+/// Some extreme, most of them where sigmoid and tanh are not flat.
+fn preactivations(random: &mut Random) -> [i32; 4] {
+    [(); 4].map(|()| match random.below(8) {
+        0 => random.with_extremes(),
+        1 => random.next() as i32 >> 10,
+        _ => random.next() as i32 >> (12 + random.below(6)),
+    })
+}
+
+/// A GRU's memory: -2^30 to 32767·2^15, often one of the two.
+fn memory(random: &mut Random) -> i32 {
+    match random.below(8) {
+        0 => -(1 << 30),
+        1 => 32_767 << 15,
+        _ => (random.with_extremes() >> 1).clamp(-(1 << 30), 32_767 << 15),
+    }
+}
+
+fn interpolated(v: i32) -> i64 {
+    let v = v.clamp(-(1 << 19), (1 << 19) - 1);
+    let (index, fraction) = ((v >> 10) + 512, i64::from(v & 1023));
+    let [low, high] = [0, 1].map(|next| i64::from(TANH[index as usize + next]));
+    low * (1024 - fraction) + high * fraction
+}
+
+fn tanh(p: i32) -> i64 {
+    (interpolated(p) + (1 << 9)) >> 10
+}
+
+fn sigmoid(p: i32) -> i64 {
+    (interpolated(p >> 1) + (1 << 25) + (1 << 10)) >> 11
+}
+
+fn scale_by_gate(value: i32, gate: i64) -> i64 {
+    (i64::from(value) * gate + (1 << 14)) >> 15
+}
+
+fn multiply_q15(a: i64, b: i64) -> i32 {
+    ((a * b + (1 << 14)) >> 15) as i32
+}
+
+fn blend(hidden: i32, new: i64, update: i64) -> i32 {
+    let new = new << 15;
+    (new + scale_by_gate((i64::from(hidden) - new) as i32, update)) as i32
+}
