@@ -5,9 +5,11 @@
 //! 1. [`float_network`]: the checkpoint as a float model that runs step by step, watched.
 //! 2. `calibration`, `moments`: it runs over recorded data; ranges of every state, covariances of what every row sees.
 //! 3. `scaler`, `input`, `embedding`: the float scaler becomes integers, in a format that fits data and weights.
-//! 4. `layers`, `head`, `rows`, `compensation`: weights become int8 rows whose errors cancel in the output; every row
-//!    passes the proof that `Image::parse` demands, or is refused by name.
-//! 5. `integer_model`, `write_image`, `read_image`, `golden`: the image, with inputs and the exact outputs that the engine computed.
+//! 4. `layers`, `head`, `rows`, `compensation`: weights become int8 rows whose errors cancel in the output, with integer
+//!    multipliers chosen first and scales that follow from them exactly; every row passes the proof that `Image::parse`
+//!    demands, or is refused by name.
+//! 5. `integer_model`, `write_image`, `read_image`, `golden`: the image, with inputs and the exact outputs that the engine
+//!    computed.
 //!
 //! [`QuantizedFile`] keeps the same content as safetensors. [`compare()`] holds float against fixed point,
 //! [`evaluate_image()`] scores the engine alone; both run the engine itself: there is no second arithmetic here.
