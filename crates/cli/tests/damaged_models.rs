@@ -115,8 +115,8 @@ fn a_quantized_file_cut_off_or_changed_or_of_another_version() {
     let bytes = folder.read(QUANTIZED);
     all_refuse(&folder, QUANTIZED, &bytes[..bytes.len() / 2], &["truncated: expected"]);
     all_refuse(&folder, QUANTIZED, &flipped(&bytes, bytes.len() - 2), &["damaged", "SHA-256"]);
-    let version = replaced(&bytes, "{\\\"format\\\":1", "{\\\"format\\\":3");
-    all_refuse(&folder, QUANTIZED, &version, &["quantized format: expected 1, found 3"]);
+    let version = replaced(&bytes, "{\\\"format\\\":2", "{\\\"format\\\":1");
+    all_refuse(&folder, QUANTIZED, &version, &["quantized format: expected 2, found 1"]);
     for (turn, place) in places(bytes.len()).into_iter().enumerate() {
         one_refuses(&folder, QUANTIZED, &bytes[..place], turn);
         one_refuses(&folder, QUANTIZED, &flipped(&bytes, place), turn);
@@ -129,9 +129,12 @@ fn an_image_cut_off_or_changed_or_of_another_version() {
     let bytes = folder.read(IMAGE);
     all_refuse(&folder, IMAGE, &bytes[..bytes.len() / 2], &["truncated", &format!("expected {} bytes", bytes.len())]);
     all_refuse(&folder, IMAGE, &flipped(&bytes, bytes.len() / 2), &["image is damaged: expected checksum"]);
-    let mut version = bytes.clone();
-    version[4] = 9;
-    all_refuse(&folder, IMAGE, &version, &["image format version 9, but this build reads version 1"]);
+    for other in [1, 9] {
+        let mut version = bytes.clone();
+        version[4] = other;
+        let said = format!("image format version {other}, but this build reads version 2");
+        all_refuse(&folder, IMAGE, &version, &[&said]);
+    }
     all_refuse(&folder, IMAGE, b"something else", &["not an Emberloop image"]);
     for (turn, place) in places(bytes.len()).into_iter().enumerate() {
         one_refuses(&folder, IMAGE, &bytes[..place], turn);

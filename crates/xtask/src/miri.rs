@@ -47,8 +47,8 @@ fn cargo_miri() -> Command {
     for name in ["CARGO", "RUSTC", "RUSTUP_TOOLCHAIN", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
         command.env_remove(name);
     }
-    // Tests may read files of the repository; random tests take a few cases, an interpreter being slow.
-    command.env("MIRIFLAGS", "-Zmiri-disable-isolation").env("PROPTEST_CASES", "4");
+    // Tests may read files of the repository; random tests take one case, an interpreter being slow.
+    command.env("MIRIFLAGS", "-Zmiri-disable-isolation").env("PROPTEST_CASES", "1");
     command
 }
 

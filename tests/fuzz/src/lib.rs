@@ -57,7 +57,10 @@ pub fn step(data: &[u8]) {
     let mut bytes = image::write(&model);
     if damage.is_none() {
         assert_eq!(use_image(&Aligned::new(&bytes, 0), &exercise), Ok(()), "every model that is made here is valid");
-        exercise.compare(&bytes);
+        // The reference has nothing that Miri could find.
+        if !cfg!(miri) {
+            exercise.compare(&bytes);
+        }
         exercise::golden(&mut model);
     } else {
         damage.apply(&mut bytes);
