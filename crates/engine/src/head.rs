@@ -40,8 +40,8 @@ pub(crate) fn mean<'s>(sums: &[i32], scratch: &'s mut [i32]) -> Option<&'s [i16]
 #[inline(always)]
 pub(crate) fn dense(head: &Head<'_>, hidden: &[i16], outputs: &mut [i32]) {
     let (outputs, _) = outputs.as_chunks_mut::<4>();
-    // Whole tiles of hidden values are there; the product takes the true number, made even.
-    let hidden = hidden.get(..head.weights.columns.next_multiple_of(2)).unwrap_or(&[]);
-    let product = Product { tiles: head.weights.values, vector: Vector::new(hidden) };
+    // Whole tiles of hidden values are there, which is always enough.
+    let vector = Vector::first(hidden, head.weights.columns).unwrap_or(Vector::EMPTY);
+    let product = Product { tiles: head.weights.values, vector };
     Sums::new(product, Product::NONE, head.multipliers, head.bias, u32::from(head.shape.shift)).next(outputs);
 }

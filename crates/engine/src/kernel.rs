@@ -18,6 +18,8 @@ pub(crate) use PortableSums as Sums;
 pub struct Vector<'a> {
     /// An even number of values; what lies beyond the last true one is 0.
     pub values: &'a [i16],
+    /// How many are true: all, or all but the last.
+    pub columns: usize,
     /// Their sum: two rows share an int16 per column, the second one's weight plus 128, and this is what takes the 128
     /// out again (FORMAT §4.1).
     pub total: i32,
@@ -25,12 +27,19 @@ pub struct Vector<'a> {
 
 impl<'a> Vector<'a> {
     /// No activations: a product that is not there.
-    pub const EMPTY: Vector<'static> = Vector { values: &[], total: 0 };
+    pub const EMPTY: Vector<'static> = Vector { values: &[], columns: 0, total: 0 };
 
     /// Of `values`, an even number of them.
     #[inline(always)]
     pub fn new(values: &'a [i16]) -> Self {
-        Self { values, total: total(values) }
+        Self { values, columns: values.len(), total: total(values) }
+    }
+
+    /// The first `columns` of `values`, and the 0 behind them where that is an odd number; `None` where there are not so
+    /// many.
+    #[inline(always)]
+    pub(crate) fn first(values: &'a [i16], columns: usize) -> Option<Self> {
+        Some(Self { columns, ..Self::new(values.get(..columns.next_multiple_of(2))?) })
     }
 }
 

@@ -44,6 +44,7 @@ mod raw;
 mod self_test;
 mod softmax;
 mod tanh_table;
+mod update;
 
 pub use emberloop_image::{Image, ImageError};
 pub use error::{NewError, RestoreError, StepError};

@@ -87,8 +87,7 @@ impl<'a, M: AsRef<[i32]> + AsMut<[i32]>> Network<'a, M> {
         let mut activations: &[i16] = scaled;
         for layer in self.image.layers() {
             let (state, behind) = states.split_at_mut_checked(layer.shape.state_words())?;
-            let input = activations.get(..layer.input.columns.next_multiple_of(2))?;
-            step(&layer, Vector::new(input), state, scratch)?;
+            step(&layer, Vector::first(activations, layer.input.columns)?, state, scratch)?;
             activations = hidden(&layer, state)?;
             states = behind;
         }

@@ -70,7 +70,7 @@ pub fn write_tile(tile: &mut [i16], columns: usize, weight: impl Fn(usize, usize
         for column in 0..padded {
             let of = |row| if column < columns { i16::from(weight(row, column)) } else { 0 };
             if let Some(value) = tile.get_mut(offset(padded, pair, column)) {
-                *value = 256 * of(2 * pair) + of(2 * pair + 1) + 128;
+                *value = 256 * of(2 * pair) + 128 + of(2 * pair + 1);
             }
         }
     }

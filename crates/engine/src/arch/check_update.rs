@@ -1,8 +1,8 @@
 //! Compares the hand-written updates of four units with NUMERICS §6 and §8 in 64 bits, on random and on extreme values.
 
 use super::check::{Mismatch, Random, same};
-use super::helium_update as hand;
 use crate::TANH;
+use crate::update as hand;
 
 /// Runs `cases` of every update; returns their number.
 ///

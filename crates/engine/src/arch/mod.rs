@@ -1,5 +1,6 @@
 //! Hand-written kernels, one file for each instruction set. Each is equal, bit for bit, to `crate::kernel::portable`.
 
+mod copy;
 #[cfg(kernel = "dsp")]
 mod dsp;
 #[cfg(kernel = "helium")]
@@ -8,23 +9,28 @@ mod helium;
 mod helium_update;
 #[cfg(kernel = "thumb1")]
 mod thumb1;
+#[cfg(kernel = "thumb1")]
+mod thumb1_update;
 
+pub(crate) use copy::copy_groups;
 #[cfg(kernel = "dsp")]
 pub(crate) use dsp::{Sums, interpolate, interpolate_half, total};
 #[cfg(kernel = "helium")]
 pub(crate) use helium::Sums;
 #[cfg(kernel = "helium")]
-#[allow(unused_imports, dead_code)]
+#[allow(unused_imports)]
 pub(crate) use helium_update::{
     gru_reset_before, gru_update_reset_after, gru_update_reset_before, lstm_update, rnn_update,
 };
 #[cfg(kernel = "thumb1")]
 pub(crate) use thumb1::Sums;
+#[cfg(all(kernel = "thumb1", feature = "lstm"))]
+pub(crate) use thumb1_update::lstm_update;
 
 /// For a firmware that tests; no product calls it.
 #[allow(dead_code)]
 pub mod check;
 /// The same of the updates of four units.
-#[cfg(kernel = "helium")]
+#[cfg(all(feature = "rnn", feature = "lstm", feature = "gru"))]
 #[allow(dead_code)]
 pub mod check_update;

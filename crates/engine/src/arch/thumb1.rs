@@ -32,7 +32,10 @@ struct State {
 
 #[repr(C)]
 struct Operand {
-    columns: usize,
+    /// Bytes of the activations, without one of an odd number that is 0.
+    bytes: usize,
+    /// Bytes of those in whole blocks of eight.
+    block_bytes: usize,
     activations: *const i16,
     tiles: *const i16,
     /// What the rows start with whose weights have 128 added.
@@ -42,21 +45,27 @@ struct Operand {
 impl Operand {
     #[inline(always)]
     fn new(product: Product<'_>) -> Self {
-        let values = product.vector.values;
-        let start = product.vector.total.wrapping_mul(-128);
-        Self { columns: values.len(), activations: values.as_ptr(), tiles: product.tiles.as_ptr(), start }
+        let vector = product.vector;
+        Self {
+            bytes: 2 * vector.columns,
+            block_bytes: vector.values.len() / 8 * 16,
+            activations: vector.values.as_ptr(),
+            tiles: product.tiles.as_ptr(),
+            start: vector.total.wrapping_mul(-128),
+        }
     }
 
-    /// Whether so many tiles are there; the kernel takes two columns at a time.
+    /// Whether so many tiles are there, and the columns are as [`crate::kernel::Vector`] says.
     #[inline(always)]
     fn holds(product: Product<'_>, tiles: usize) -> bool {
         let columns = product.vector.values.len();
-        columns.is_multiple_of(2) && product.tiles.len() >= 2 * columns * tiles
+        columns == product.vector.columns.next_multiple_of(2) && product.tiles.len() >= 2 * columns * tiles
     }
 
     #[inline(always)]
     fn skip(&mut self, tiles: usize) {
-        self.tiles = self.tiles.wrapping_add(tiles * 2 * self.columns);
+        // Four bytes a column, of an even number of columns.
+        self.tiles = self.tiles.wrapping_byte_add(tiles * 2 * self.bytes.next_multiple_of(4));
     }
 }
 
@@ -90,8 +99,7 @@ impl<'a> Sums<'a> {
         if tiles > 0 {
             self.left -= tiles;
             self.state.tiles = tiles;
-            // SAFETY: `new` saw to it that each product has 2·columns values for every tile that is left, and as many
-            // activations as columns, an even number; four multipliers and biases per tile are left; `sums` has room.
+            // SAFETY: `new` saw to it that each product has its values for every tile that is left, and its activations; four multipliers and biases per tile are left; `sums` has room.
             unsafe { kernel(&mut self.state, sums.as_mut_ptr().cast()) }
         }
     }
@@ -150,28 +158,28 @@ unsafe extern "C" fn kernel(state: *mut State, sums: *mut i32) {
         "add r11, r7",
         "adds r1, #2",
         ".endm",
-        // One row: S(aW; mW) + b is kept, and with S(aU; mU) shifted; aU in `$acc`, aW where the sum goes.
-        ".macro EMBERLOOP_ROW acc, at",
-        "ldr r5, [r0, #\\at]",
-        "uxth r4, r5",
-        "ldr r6, [r2, #\\at]",
-        "asrs r3, r6, #16",
-        "uxth r6, r6",
+        // S(r3; multiplier), with the row's two multipliers at r0.
+        ".macro EMBERLOOP_SCALE acc, at",
+        "mov r3, \\acc",
+        "asrs r5, r3, #16",
+        "uxth r3, r3",
+        "ldrh r4, [r0, #\\at]",
+        "muls r5, r4, r5",
         "muls r3, r4, r3",
-        "muls r6, r4, r6",
-        "lsrs r6, r6, #16",
-        "adds r3, r3, r6",
+        "lsrs r3, r3, #16",
+        "adds r3, r3, r5",
+        ".endm",
+        // One row of W: S + b waits on the stack.
+        ".macro EMBERLOOP_INPUT_ROW acc, at",
+        "EMBERLOOP_SCALE \\acc, \\at",
         "ldr r4, [r1, #\\at]",
         "adds r3, r3, r4",
         "str r3, [sp, #8 + \\at]",
-        "lsrs r5, r5, #16",
-        "mov r4, \\acc",
-        "asrs r6, r4, #16",
-        "uxth r4, r4",
-        "muls r6, r5, r6",
-        "muls r4, r5, r4",
-        "lsrs r4, r4, #16",
-        "adds r3, r3, r6",
+        ".endm",
+        // One row of U: with what waits there, shifted, it is the sum.
+        ".macro EMBERLOOP_RECURRENT_ROW acc, at",
+        "EMBERLOOP_SCALE \\acc, 2 + \\at",
+        "ldr r4, [sp, #8 + \\at]",
         "adds r3, r3, r4",
         "lsls r3, r7",
         "str r3, [r2, #\\at]",
@@ -185,54 +193,52 @@ unsafe extern "C" fn kernel(state: *mut State, sums: *mut i32) {
         "sub sp, #24",
         "str r0, [sp]",
         "str r1, [sp, #4]",
-        // A tile: W, whose accumulators wait where the sums go,
+        // A tile: W,
         "emberloop_stage_input:",
         "2:",
         "ldr r6, [sp]",
-        "ldm r6!, {{r0, r2, r3, r7}}",
+        "ldm r6!, {{r0, r1, r2, r3, r7}}",
         "bl 20f",
-        "ldr r0, [sp]",
-        "str r3, [r0, #8]",
-        "mov r4, r8",
-        "mov r5, r9",
-        "mov r6, r10",
-        "mov r7, r11",
-        "ldr r1, [sp, #4]",
-        "stm r1!, {{r4-r7}}",
-        // then U,
-        "emberloop_stage_recurrent:",
-        "ldr r6, [sp]",
-        "adds r6, #16",
-        "ldm r6!, {{r0, r2, r3, r7}}",
-        "bl 20f",
-        "ldr r6, [sp]",
-        "str r3, [r6, #24]",
-        // then the four sums.
         "emberloop_stage_scale:",
-        "adds r6, #32",
-        "ldm r6!, {{r0, r1, r7}}",
-        "ldr r2, [sp, #4]",
-        "EMBERLOOP_ROW r8, 0",
-        "EMBERLOOP_ROW r9, 4",
-        "EMBERLOOP_ROW r10, 8",
-        "EMBERLOOP_ROW r11, 12",
-        "adds r0, #16",
-        "adds r1, #16",
-        "adds r2, #16",
-        "str r2, [sp, #4]",
         "ldr r6, [sp]",
-        "str r0, [r6, #32]",
-        "str r1, [r6, #36]",
-        "ldr r3, [r6, #44]",
+        "str r3, [r6, #12]",
+        "ldr r0, [r6, #40]",
+        "ldr r1, [r6, #44]",
+        "EMBERLOOP_INPUT_ROW r8, 0",
+        "EMBERLOOP_INPUT_ROW r9, 4",
+        "EMBERLOOP_INPUT_ROW r10, 8",
+        "EMBERLOOP_INPUT_ROW r11, 12",
+        "adds r1, #16",
+        "str r1, [r6, #44]",
+        // then U.
+        "emberloop_stage_recurrent:",
+        "adds r6, #20",
+        "ldm r6!, {{r0, r1, r2, r3, r7}}",
+        "bl 20f",
+        "emberloop_stage_scale_2:",
+        "ldr r6, [sp]",
+        "str r3, [r6, #32]",
+        "ldr r0, [r6, #40]",
+        "ldr r7, [r6, #48]",
+        "ldr r2, [sp, #4]",
+        "EMBERLOOP_RECURRENT_ROW r8, 0",
+        "EMBERLOOP_RECURRENT_ROW r9, 4",
+        "EMBERLOOP_RECURRENT_ROW r10, 8",
+        "EMBERLOOP_RECURRENT_ROW r11, 12",
+        "adds r0, #16",
+        "adds r2, #16",
+        "str r0, [r6, #40]",
+        "str r2, [sp, #4]",
+        "ldr r3, [r6, #52]",
         "subs r3, #1",
-        "str r3, [r6, #44]",
+        "str r3, [r6, #52]",
         "beq 3f",
         "b 2b",
         "3:",
         // r6 points at the state, and the input part of the last tile goes there.
         "add r0, sp, #8",
         "ldm r0!, {{r1-r4}}",
-        "adds r6, #48",
+        "adds r6, #56",
         "stm r6!, {{r1-r4}}",
         "add sp, #24",
         "pop {{r4-r7}}",
@@ -241,17 +247,15 @@ unsafe extern "C" fn kernel(state: *mut State, sums: *mut i32) {
         "mov r10, r6",
         "mov r11, r7",
         "pop {{r4-r7, pc}}",
-        // The accumulators of one tile: r0 columns, r2 activations, r3 tile (moved behind it), r7 start.
+        // The accumulators of one tile: r0 and r1 bytes, r2 activations, r3 tile (moved behind it), r7 start.
         "emberloop_stage_shared:",
         "20:",
+        "mov r12, r1",
         "movs r1, #0",
         "mov r8, r1",
         "mov r9, r7",
         "mov r10, r1",
         "mov r11, r7",
-        "lsrs r6, r0, #3",
-        "lsls r6, r6, #4",
-        "mov r12, r6",
         "adds r4, r3, #1",
         "mov r5, r4",
         "adds r5, #16",
@@ -273,24 +277,28 @@ unsafe extern "C" fn kernel(state: *mut State, sums: *mut i32) {
         "cmp r1, r12",
         "bne 21b",
         "22:",
-        "lsls r6, r0, #1",
-        "cmp r1, r6",
-        "beq 24f",
-        "mov r12, r6",
+        "cmp r1, r0",
+        "bhs 24f",
         "subs r5, #12",
-        // Two columns: the second pair is 4 bytes on.
+        // Two columns, or the last one of an odd number; the second pair is 4 bytes on.
         "23:",
         "EMBERLOOP_COLUMN 0, 4",
+        "adds r3, #8",
+        "cmp r1, r0",
+        "beq 24f",
+        "subs r3, #8",
         "EMBERLOOP_COLUMN 2, 6",
         "adds r3, #8",
         "adds r4, #4",
         "adds r5, #4",
-        "cmp r1, r12",
+        "cmp r1, r0",
         "bne 23b",
         "24:",
         "bx lr",
         "emberloop_stage_end:",
         ".purgem EMBERLOOP_COLUMN",
-        ".purgem EMBERLOOP_ROW",
+        ".purgem EMBERLOOP_SCALE",
+        ".purgem EMBERLOOP_INPUT_ROW",
+        ".purgem EMBERLOOP_RECURRENT_ROW",
     )
 }

@@ -5,9 +5,9 @@ use emberloop_image::Layer;
 
 use super::rows::sums;
 use super::{narrow_mut, padded_units, vector, wide_and_narrow};
-use crate::activation::{sigmoid, tanh};
-use crate::arithmetic::{multiply_q15, round_shift, scale_by_gate};
+use crate::arithmetic::round_shift;
 use crate::kernel::Vector;
+use crate::update::{gru_reset_before, gru_update_reset_after, gru_update_reset_before};
 
 /// Reset gate after the recurrent product: `n = tanh(W·x + b + r·(U·h + b'))`, `h' = n + z·(h - n)`.
 pub(super) fn step_reset_after(layer: &Layer<'_>, input: Vector<'_>, state: &mut [i32]) -> Option<()> {
@@ -16,14 +16,8 @@ pub(super) fn step_reset_after(layer: &Layer<'_>, input: Vector<'_>, state: &mut
     let shift = u32::from(layer.shape.shift);
     let mut sums = sums(layer, input, old);
     for (wide, bias) in wide.as_chunks_mut::<4>().0.iter_mut().zip(layer.recurrent_bias.as_chunks::<4>().0) {
-        let ([reset, update, new], input_part) = sums.group();
-        for unit in 0..4 {
-            // The new gate's sum is that of both products; its recurrent one is what the other leaves.
-            let new_input = input_part[unit] << shift;
-            let new_recurrent = new[unit] - new_input + (bias[unit] << shift);
-            let new = tanh(new_input + scale_by_gate(new_recurrent, sigmoid(reset[unit])));
-            wide[unit] = blend(wide[unit], new, sigmoid(update[unit]));
-        }
+        let (gates, input_part) = sums.group();
+        gru_update_reset_after(gates, input_part, bias, wide, shift);
     }
     round_hidden(wide, hidden);
     Some(())
@@ -45,9 +39,7 @@ pub(super) fn step_reset_before(
     let mut reset_sums = sums(layer, input, old);
     for (kept, hidden) in reset_hidden.as_chunks_mut::<4>().0.iter_mut().zip(hidden.as_chunks::<4>().0) {
         let ([reset], _) = reset_sums.group();
-        for unit in 0..4 {
-            kept[unit] = multiply_q15(sigmoid(reset[unit]), i32::from(hidden[unit])) as i16;
-        }
+        gru_reset_before(reset, hidden, kept);
         reset_sums.skip(2);
     }
     let kept = vector(layer, reset_hidden)?;
@@ -56,26 +48,14 @@ pub(super) fn step_reset_before(
         update_sums.skip(1);
         new_sums.skip(2);
         let ([update], [new]) = (update_sums.group().0, new_sums.group().0);
-        for unit in 0..4 {
-            wide[unit] = blend(wide[unit], tanh(new[unit]), sigmoid(update[unit]));
-        }
+        gru_update_reset_before(update, new, wide);
         update_sums.skip(1);
     }
     round_hidden(wide, hidden);
     Some(())
 }
 
-/// `n + z·(h - n)`: hidden in Q1.30, new value and update gate in Q0.15.
-///
-/// Both `h` and `n·2^15` lie within -2^30 to 32767·2^15: the difference fits 32 bits, and the result lies between the two,
-/// so the bound holds for ever.
-#[inline(always)]
-fn blend(hidden: i32, new: i32, update: i32) -> i32 {
-    let new = new << 15;
-    new + scale_by_gate(hidden - new, update)
-}
-
-/// The hidden state in Q0.15. Its bound above makes 32767 the largest result.
+/// The hidden state in Q0.15. It is at most 32767·2^15, which makes 32767 the largest result.
 #[inline(always)]
 fn round_hidden(wide: &[i32], hidden: &mut [i16]) {
     for (hidden, &wide) in hidden.iter_mut().zip(wide) {

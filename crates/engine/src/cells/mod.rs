@@ -36,10 +36,10 @@ fn padded_units(layer: &Layer<'_>) -> usize {
     usize::from(layer.shape.hidden).next_multiple_of(TILE_ROWS)
 }
 
-/// The hidden state as the recurrent product sees it: an even number of values.
+/// The hidden state as the recurrent product sees it.
 #[inline(always)]
 fn vector<'h>(layer: &Layer<'_>, hidden: &'h [i16]) -> Option<Vector<'h>> {
-    Some(Vector::new(hidden.get(..usize::from(layer.shape.hidden).next_multiple_of(2))?))
+    Vector::first(hidden, usize::from(layer.shape.hidden))
 }
 
 /// The new hidden values become the old ones.
@@ -109,12 +109,12 @@ pub(crate) fn reachable(image: &Image<'_>, plan: MemoryPlan, saved: &[i32]) -> b
         ok &= narrow.iter().skip(units).all(|&value| value == 0);
         let wide = state.get(..padded_units(&layer)).unwrap_or(&[]);
         ok &= match layer.shape.cell {
-            CellKind::Rnn => true,
-            CellKind::Lstm => wide.iter().skip(units).all(|&value| value == 0),
+            CellKind::Rnn | CellKind::Lstm => true,
             CellKind::GruResetAfter | CellKind::GruResetBefore => wide.iter().zip(narrow).all(|(&wide, &narrow)| {
                 (-(1 << 30)..=32_767 << 15).contains(&wide) && (wide + (1 << 14)) >> 15 == i32::from(narrow)
             }),
         };
+        ok &= layer.shape.cell == CellKind::Rnn || wide.iter().skip(units).all(|&value| value == 0);
         last_units = units;
         states = behind;
     }

@@ -4,8 +4,8 @@ use emberloop_image::Layer;
 
 use super::rows::sums;
 use super::{narrow_mut, padded_units, take_over, vector};
-use crate::activation::tanh;
 use crate::kernel::Vector;
+use crate::update::rnn_update;
 
 /// `h' = tanh(W·x + U·h + b)`.
 pub(super) fn step(layer: &Layer<'_>, input: Vector<'_>, state: &mut [i32], scratch: &mut [i32]) -> Option<()> {
@@ -17,7 +17,7 @@ pub(super) fn step(layer: &Layer<'_>, input: Vector<'_>, state: &mut [i32], scra
     let mut sums = sums(layer, input, old);
     for next in next.as_chunks_mut::<4>().0 {
         let ([preactivations], _) = sums.group();
-        *next = preactivations.map(|preactivation| tanh(preactivation) as i16);
+        rnn_update(preactivations, next);
     }
     take_over(hidden, next);
     Some(())
