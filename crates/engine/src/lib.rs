@@ -38,6 +38,16 @@ mod head;
 mod input;
 #[doc(hidden)]
 pub mod kernel;
+/// This core's hand-written code against the portable code, for a firmware that tests.
+#[cfg(all(
+    any(kernel = "thumb1", kernel = "dsp", kernel = "helium"),
+    all(feature = "rnn", feature = "lstm", feature = "gru")
+))]
+#[doc(hidden)]
+pub mod kernel_check {
+    pub use crate::arch::check::{Mismatch, tile_sums};
+    pub use crate::arch::check_update::updates;
+}
 mod network;
 mod output;
 mod raw;

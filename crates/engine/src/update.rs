@@ -6,16 +6,26 @@
 
 #[cfg(all(kernel = "thumb1", feature = "lstm"))]
 pub(crate) use crate::arch::lstm_update;
+#[cfg(all(kernel = "dsp", feature = "gru"))]
+pub(crate) use crate::arch::{gru_constants, gru_update_reset_after};
+#[cfg(all(kernel = "dsp", feature = "lstm"))]
+pub(crate) use crate::arch::{lstm_constants, lstm_update};
 #[cfg(kernel = "helium")]
 pub(crate) use crate::arch::{
     gru_reset_before, gru_update_reset_after, gru_update_reset_before, lstm_update, rnn_update,
 };
-#[cfg(all(feature = "lstm", not(any(kernel = "helium", kernel = "thumb1"))))]
+#[cfg(all(feature = "gru", not(kernel = "dsp")))]
+pub(crate) use portable::gru_constants;
+#[cfg(all(feature = "lstm", not(kernel = "dsp")))]
+pub(crate) use portable::lstm_constants;
+#[cfg(all(feature = "lstm", not(any(kernel = "helium", kernel = "thumb1", kernel = "dsp"))))]
 pub(crate) use portable::lstm_update;
 #[cfg(all(feature = "rnn", not(kernel = "helium")))]
 pub(crate) use portable::rnn_update;
+#[cfg(all(feature = "gru", not(any(kernel = "helium", kernel = "dsp"))))]
+pub(crate) use portable::gru_update_reset_after;
 #[cfg(all(feature = "gru", not(kernel = "helium")))]
-pub(crate) use portable::{gru_reset_before, gru_update_reset_after, gru_update_reset_before};
+pub(crate) use portable::{gru_reset_before, gru_update_reset_before};
 
 /// In Rust.
 #[allow(dead_code)]
@@ -29,10 +39,22 @@ pub(crate) mod portable {
         *next = sums.map(|sum| tanh(sum) as i16);
     }
 
+    /// What [`lstm_update`] needs of a layer, computed once for all its groups: here, the fraction bits of its cells.
+    #[inline(always)]
+    pub(crate) fn lstm_constants(fraction: u32) -> u32 {
+        fraction
+    }
+
+    /// What [`gru_update_reset_after`] needs of a layer: here, its shift.
+    #[inline(always)]
+    pub(crate) fn gru_constants(shift: u32) -> u32 {
+        shift
+    }
+
     /// Pre-activations of the input, forget, candidate and output gates, to the new cells, saturated and with `fraction`
     /// fraction bits, and the new hidden values in Q0.15.
     #[inline(always)]
-    pub(crate) fn lstm_update(gates: &[[i32; 4]; 4], cell: &mut [i32; 4], next: &mut [i16; 4], fraction: u32) {
+    pub(crate) fn lstm_update(gates: &[[i32; 4]; 4], cell: &mut [i32; 4], next: &mut [i16; 4], &fraction: &u32) {
         let [input, forget, candidate, output] = gates;
         for unit in 0..4 {
             // Q0.15 · Q0.15 = Q0.30, brought to the cell's format.
@@ -53,7 +75,7 @@ pub(crate) mod portable {
         input_part: &[i32; 4],
         bias: &[i32; 4],
         wide: &mut [i32; 4],
-        shift: u32,
+        &shift: &u32,
     ) {
         let [reset, update, new] = gates;
         for unit in 0..4 {

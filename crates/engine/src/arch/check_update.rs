@@ -42,7 +42,7 @@ fn lstm(random: &mut Random) -> Result<(), (usize, i32, i32)> {
     let old = [(); 4].map(|()| random.with_extremes());
     let fraction = 18 + random.below(7);
     let (mut cell, mut next) = (old, [0; 4]);
-    hand::lstm_update(&gates, &mut cell, &mut next, fraction);
+    hand::lstm_update(&gates, &mut cell, &mut next, &hand::lstm_constants(fraction));
     for unit in 0..4 {
         let [input, forget, candidate, output] = gates.map(|gate| gate[unit]);
         let entering = (sigmoid(input) * tanh(candidate) + (1 << (29 - fraction))) >> (30 - fraction);
@@ -63,7 +63,7 @@ fn gru_reset_after(random: &mut Random) -> Result<(), (usize, i32, i32)> {
     let gates = gates.map(|gate| gate.map(|value| value >> 1));
     let old = [(); 4].map(|()| memory(random));
     let mut wide = old;
-    hand::gru_update_reset_after(&gates, &input_part, &bias, &mut wide, shift);
+    hand::gru_update_reset_after(&gates, &input_part, &bias, &mut wide, &hand::gru_constants(shift));
     for unit in 0..4 {
         let [reset, update, new] = gates.map(|gate| gate[unit]);
         let new_input = input_part[unit] << shift;

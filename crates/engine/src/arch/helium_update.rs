@@ -265,7 +265,7 @@ macro_rules! lanes {
 
 /// The pre-activations of an LSTM's input, forget, candidate and output gates to the new cells and hidden values.
 #[inline(always)]
-pub(crate) fn lstm_update(gates: &[[i32; 4]; 4], cell: &mut [i32; 4], next: &mut [i16; 4], fraction: u32) {
+pub(crate) fn lstm_update(gates: &[[i32; 4]; 4], cell: &mut [i32; 4], next: &mut [i16; 4], &fraction: &u32) {
     // SAFETY: reads `gates` and `cell`, writes `cell` and `next`, and reads TANH at 0 to 1,024: an index saturates at -512
     // and at 511.
     unsafe {
@@ -322,7 +322,7 @@ pub(crate) fn gru_update_reset_after(
     input_part: &[i32; 4],
     bias: &[i32; 4],
     wide: &mut [i32; 4],
-    shift: u32,
+    &shift: &u32,
 ) {
     // SAFETY: reads `gates`, `input_part`, `bias` and `wide`, writes `wide`; TANH as above.
     unsafe {

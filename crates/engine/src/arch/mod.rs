@@ -3,6 +3,8 @@
 mod copy;
 #[cfg(kernel = "dsp")]
 mod dsp;
+#[cfg(kernel = "dsp")]
+mod dsp_update;
 #[cfg(kernel = "helium")]
 mod helium;
 #[cfg(kernel = "helium")]
@@ -15,6 +17,10 @@ mod thumb1_update;
 pub(crate) use copy::copy_groups;
 #[cfg(kernel = "dsp")]
 pub(crate) use dsp::{Sums, interpolate, interpolate_half, total};
+#[cfg(all(kernel = "dsp", feature = "gru"))]
+pub(crate) use dsp_update::{gru_constants, gru_update_reset_after};
+#[cfg(all(kernel = "dsp", feature = "lstm"))]
+pub(crate) use dsp_update::{lstm_constants, lstm_update};
 #[cfg(kernel = "helium")]
 pub(crate) use helium::Sums;
 #[cfg(kernel = "helium")]
@@ -28,9 +34,8 @@ pub(crate) use thumb1::Sums;
 pub(crate) use thumb1_update::lstm_update;
 
 /// For a firmware that tests; no product calls it.
-#[allow(dead_code)]
+#[cfg(all(feature = "rnn", feature = "lstm", feature = "gru"))]
 pub mod check;
 /// The same of the updates of four units.
 #[cfg(all(feature = "rnn", feature = "lstm", feature = "gru"))]
-#[allow(dead_code)]
 pub mod check_update;

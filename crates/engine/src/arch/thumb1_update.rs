@@ -7,7 +7,7 @@ use crate::TANH;
 
 /// Four units: pre-activations of the input, forget, candidate and output gates, to the new cells and hidden values.
 #[inline(always)]
-pub(crate) fn lstm_update(gates: &[[i32; 4]; 4], cell: &mut [i32; 4], next: &mut [i16; 4], fraction: u32) {
+pub(crate) fn lstm_update(gates: &[[i32; 4]; 4], cell: &mut [i32; 4], next: &mut [i16; 4], &fraction: &u32) {
     // SAFETY: four times four values are there to read, and four and four to write; an image's fraction is 18 to 24.
     unsafe { lstm(gates.as_ptr().cast(), cell.as_mut_ptr(), next.as_mut_ptr(), fraction) }
 }

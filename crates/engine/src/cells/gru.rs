@@ -7,17 +7,17 @@ use super::rows::sums;
 use super::{narrow_mut, padded_units, vector, wide_and_narrow};
 use crate::arithmetic::round_shift;
 use crate::kernel::Vector;
-use crate::update::{gru_reset_before, gru_update_reset_after, gru_update_reset_before};
+use crate::update::{gru_constants, gru_reset_before, gru_update_reset_after, gru_update_reset_before};
 
 /// Reset gate after the recurrent product: `n = tanh(W·x + b + r·(U·h + b'))`, `h' = n + z·(h - n)`.
 pub(super) fn step_reset_after(layer: &Layer<'_>, input: Vector<'_>, state: &mut [i32]) -> Option<()> {
     let (wide, hidden) = wide_and_narrow(state, padded_units(layer))?;
     let old = vector(layer, hidden)?;
-    let shift = u32::from(layer.shape.shift);
+    let constants = gru_constants(u32::from(layer.shape.shift));
     let mut sums = sums(layer, input, old);
     for (wide, bias) in wide.as_chunks_mut::<4>().0.iter_mut().zip(layer.recurrent_bias.as_chunks::<4>().0) {
         let (gates, input_part) = sums.group();
-        gru_update_reset_after(gates, input_part, bias, wide, shift);
+        gru_update_reset_after(gates, input_part, bias, wide, &constants);
     }
     round_hidden(wide, hidden);
     Some(())
