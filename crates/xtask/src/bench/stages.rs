@@ -1,8 +1,9 @@
 //! What each instruction of a firmware is for: a table of addresses that `tools/icount.c` counts by.
 //!
-//! Rust code is told apart by its debug information, the functions that were inlined at an address included; the
-//! hand-written kernels of `crates/engine/src/arch` by labels in the symbol table, `emberloop_stage_NAME`, each of which
-//! reaches to the next. So nothing is put into the code that is measured.
+//! Rust code is told apart by its debug information, the functions that were inlined at an address included. In the
+//! hand-written code of `crates/engine/src/arch` there are, for functions of their own, labels in the symbol table,
+//! `emberloop_stage_NAME`, each of which reaches to the next; for what is inlined, a section `.emberloop_stages` that is
+//! not loaded: words of START, END and the number of a stage. So nothing is put into the code that is measured.
 
 use std::fmt::Write;
 use std::fs;
@@ -45,11 +46,13 @@ const HEAD: Kind = Kind::Whole(7);
 
 /// The first of these that a function's path holds says what it counts for. `None` is for helpers: they count for the
 /// function that they were inlined into.
-const FUNCTIONS: [(&str, Option<Kind>); 15] = [
+const FUNCTIONS: [(&str, Option<Kind>); 17] = [
     ("emberloop_engine::head::", Some(HEAD)),
     ("emberloop_engine::activation::", Some(Kind::Own(5))),
     ("emberloop_engine::input::", Some(Kind::Own(1))),
     ("emberloop_engine::cells::", Some(Kind::Own(6))),
+    ("emberloop_engine::update::", Some(Kind::Own(6))),
+    ("_update::", Some(Kind::Own(6))),
     ("::input_product", Some(Kind::Called(2))),
     ("::recurrent_product", Some(Kind::Called(3))),
     ("emberloop_engine::kernel::accumulat", None),
@@ -89,11 +92,16 @@ pub fn write_table(elf: &Path, table: &Path) -> Result {
     let file = ElfFile32::<Endianness>::parse(&*bytes).map_err(|error| wrong(error.to_string()))?;
     let debug = Loader::new(elf).map_err(|error| wrong(error.to_string()))?;
     let labels = labels(file.symbols().filter_map(|symbol| Some((symbol.name().ok()?, symbol.address()))))?;
+    let marks = match file.section_by_name(".emberloop_stages") {
+        Some(section) => marks(section.data().map_err(|error| wrong(error.to_string()))?)?,
+        None => Vec::new(),
+    };
 
     let mut ranges = Vec::new();
     for section in file.sections().filter(|section| section.kind() == SectionKind::Text) {
         for address in (section.address()..section.address() + section.size()).step_by(2) {
-            let kind = match label_at(&labels, address) {
+            let mark = marks.iter().find(|mark| (mark.start..mark.end).contains(&address)).map(|mark| mark.kind);
+            let kind = match mark.or(label_at(&labels, address)) {
                 Some(kind) => kind,
                 None => kind_of(&frames(&debug, address).map_err(|error| wrong(error.to_string()))?),
             };
@@ -157,6 +165,27 @@ fn labels<'s>(symbols: impl Iterator<Item = (&'s str, u64)>) -> Result<Vec<(u64,
 fn label_at(labels: &[(u64, Option<Kind>)], address: u64) -> Option<Kind> {
     let behind = labels.partition_point(|&(label, _)| label <= address);
     labels.get(behind.checked_sub(1)?)?.1
+}
+
+/// The ranges of inlined hand-written code.
+fn marks(section: &[u8]) -> Result<Vec<Range>> {
+    let (words, rest) = section.as_chunks::<4>();
+    let (marks, more) = words.as_chunks::<3>();
+    if !rest.is_empty() || !more.is_empty() {
+        return Err(
+            format!("section .emberloop_stages: expected marks of 12 bytes, found {} bytes", section.len()).into()
+        );
+    }
+    let mark = |words: &[[u8; 4]; 3]| {
+        let [start, end, stage] = words.map(u32::from_le_bytes);
+        match u8::try_from(stage) {
+            Ok(stage) if usize::from(stage) < STAGES.len() => {
+                Ok(Range { start: u64::from(start & !1), end: u64::from(end & !1), kind: Kind::Own(stage) })
+            }
+            _ => Err(format!("section .emberloop_stages: stage {stage} of {}", STAGES.len()).into()),
+        }
+    };
+    marks.iter().map(mark).collect()
 }
 
 /// Lengthens the last range by an instruction of two bytes, or begins a new one.
@@ -238,6 +267,17 @@ mod tests {
         assert_eq!([at(0x1e), at(0x20), at(0x2e)], [None, Some(Kind::Called(2)), Some(Kind::Called(2))]);
         assert_eq!([at(0x30), at(0x3e), at(0x40)], [Some(Kind::Called(4)), Some(Kind::Called(4)), None]);
         assert!(super::labels([("emberloop_stage_typo", 0)].into_iter()).is_err());
+    }
+
+    #[test]
+    fn inlined_code_is_marked_in_a_section() {
+        let words = [0x101u32, 0x110, 5, 0x120, 0x130, 6];
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let expected = [(0x100, 0x110, 5), (0x120, 0x130, 6)];
+        let expected = expected.map(|(start, end, stage)| Range { start, end, kind: Kind::Own(stage) });
+        assert_eq!(marks(&bytes).unwrap(), expected);
+        assert!(marks(&bytes[1..]).is_err());
+        assert!(marks(&[1; 12]).is_err());
     }
 
     #[test]
