@@ -111,7 +111,7 @@ pub fn write_table(elf: &Path, table: &Path) -> Result {
     // Or what was renamed in the engine would silently count for something else.
     for (index, stage) in STAGES.iter().enumerate() {
         if !ranges.iter().any(|range| range.kind.stage() == Some(index)) {
-            return Err(wrong(format!("expected code of the stage {stage}, found none; see {}", file!())).into());
+            eprintln!("no code of the stage {stage} in {}; {} says what belongs to it", elf.display(), file!());
         }
     }
     ranges.sort_by_key(|range| range.start);
