@@ -34,14 +34,7 @@ impl<'a, M: AsRef<[i32]> + AsMut<[i32]>> Network<'a, M> {
     /// # Errors
     /// [`NewError::Memory`] if `memory` is too small, [`NewError::Cell`] if this build leaves out a cell of the model.
     pub fn new(image: &'a Image<'a>, memory: M) -> Result<Self, NewError> {
-        if let Some(layer) = image.header().layers.iter().position(|layer| !is_supported(layer.cell)) {
-            return Err(NewError::Cell { layer });
-        }
-        let plan = image.memory();
-        let found = memory.as_ref().len();
-        if plan.words() > found {
-            return Err(NewError::Memory { expected: plan.words(), found });
-        }
+        let plan = plan(image, memory.as_ref().len())?;
         let mut network = Self { image, memory, plan, counters: Counters::default() };
         network.reset();
         Ok(network)
@@ -49,12 +42,7 @@ impl<'a, M: AsRef<[i32]> + AsMut<[i32]>> Network<'a, M> {
 
     /// Forgets all samples, as at the start of a sequence.
     pub fn reset(&mut self) {
-        let width = self.image.header().input_width();
-        let Some(memory) = self.memory.as_mut().get_mut(..self.plan.words()) else { return };
-        memory.fill(0);
-        if let Some(scaled) = narrow_mut(memory, width) {
-            input::reset(&self.image.input(), scaled);
-        }
+        reset(self.image, &self.plan, self.memory.as_mut());
     }
 
     /// Takes one raw sample (one number per feature, or one token) and returns the outputs.
@@ -68,38 +56,10 @@ impl<'a, M: AsRef<[i32]> + AsMut<[i32]>> Network<'a, M> {
     /// [`StepError`]; the state is then that of the step before.
     pub fn step<S: RawSample>(&mut self, raw: &[S]) -> Result<Output<'_>, StepError> {
         input::check(&self.image.input(), raw)?;
-        self.advance(raw).ok_or(StepError::Memory)?;
-        let at = self.plan.input + self.plan.state;
-        let outputs = usize::from(self.image.header().head.outputs);
-        let values = self.memory.as_ref().get(at..).and_then(|rest| rest.get(..outputs)).ok_or(StepError::Memory)?;
+        let memory = self.memory.as_mut();
+        scale(self.image, &self.plan, memory, raw, &mut self.counters).ok_or(StepError::Memory)?;
+        let values = advance(self.image, &self.plan, memory).ok_or(StepError::Memory)?;
         Ok(Output::new(values, self.image.header()))
-    }
-
-    /// The step itself; `None` where the memory does not fit the image.
-    fn advance<S: RawSample>(&mut self, raw: &[S]) -> Option<()> {
-        let (scaled, rest) = self.memory.as_mut().split_at_mut_checked(self.plan.input)?;
-        let (mut states, rest) = rest.split_at_mut_checked(self.plan.state)?;
-        let (outputs, scratch) = rest.split_at_mut_checked(self.plan.outputs)?;
-        // Its words hold one value more than the input's width where that is odd: 0, and even in number.
-        let scaled = bytemuck::cast_slice_mut::<i32, i16>(scaled);
-        input::scale(&self.image.input(), raw, scaled, &mut self.counters);
-
-        let mut activations: &[i16] = scaled;
-        for layer in self.image.layers() {
-            let (state, behind) = states.split_at_mut_checked(layer.shape.state_words())?;
-            step(&layer, Vector::first(activations, layer.input.columns)?, state, scratch)?;
-            activations = hidden(&layer, state)?;
-            states = behind;
-        }
-        let head = self.image.head();
-        match head.shape.pooling {
-            Pooling::Last | Pooling::Every => head::dense(&head, activations, outputs),
-            Pooling::Mean => {
-                head::accumulate_mean(states, activations)?;
-                head::dense(&head, head::mean(states, scratch)?, outputs);
-            }
-        }
-        Some(())
     }
 
     /// The image it runs.
@@ -152,4 +112,79 @@ impl<'a, M: AsRef<[i32]> + AsMut<[i32]>> Network<'a, M> {
         }
         None
     }
+}
+
+// What follows is not generic, so that it is compiled once, with the engine and by the engine's own settings; and each part
+// is a function of its own, so that their variables never lie on the stack at once.
+
+/// The memory plan, if the network fits `found` words and this build.
+fn plan(image: &Image<'_>, found: usize) -> Result<MemoryPlan, NewError> {
+    if let Some(layer) = image.header().layers.iter().position(|layer| !is_supported(layer.cell)) {
+        return Err(NewError::Cell { layer });
+    }
+    let plan = image.memory();
+    if plan.words() > found {
+        return Err(NewError::Memory { expected: plan.words(), found });
+    }
+    Ok(plan)
+}
+
+fn reset(image: &Image<'_>, plan: &MemoryPlan, memory: &mut [i32]) {
+    let Some(memory) = memory.get_mut(..plan.words()) else { return };
+    memory.fill(0);
+    if let Some(scaled) = narrow_mut(memory, image.header().input_width()) {
+        input::reset(&image.input(), scaled);
+    }
+}
+
+/// From a checked sample to the first layer's input; `None` where the memory does not fit the image.
+#[inline(never)]
+fn scale<S: RawSample>(
+    image: &Image<'_>,
+    plan: &MemoryPlan,
+    memory: &mut [i32],
+    raw: &[S],
+    counters: &mut Counters,
+) -> Option<()> {
+    // Its words hold one value more than the input's width where that is odd: 0, and even in number.
+    let scaled = bytemuck::cast_slice_mut::<i32, i16>(memory.get_mut(..plan.input)?);
+    input::scale(&image.input(), raw, scaled, counters);
+    Some(())
+}
+
+/// From the first layer's input to the outputs; `None` where the memory does not fit the image.
+#[inline(never)]
+fn advance<'m>(image: &Image<'_>, plan: &MemoryPlan, memory: &'m mut [i32]) -> Option<&'m [i32]> {
+    let (scaled, rest) = memory.split_at_mut_checked(plan.input)?;
+    let (mut states, rest) = rest.split_at_mut_checked(plan.state)?;
+    let (outputs, scratch) = rest.split_at_mut_checked(plan.outputs)?;
+    let mut activations: &[i16] = bytemuck::cast_slice::<i32, i16>(scaled);
+    for layer in image.layers() {
+        let (state, behind) = states.split_at_mut_checked(layer.shape.state_words())?;
+        step(&layer, Vector::first(activations, layer.input.columns)?, state, scratch)?;
+        activations = hidden(&layer, state)?;
+        states = behind;
+    }
+    output(image, states, activations, scratch, outputs)?;
+    outputs.get(..usize::from(image.header().head.outputs))
+}
+
+/// From the last layer's hidden state to the outputs.
+#[inline(never)]
+fn output(
+    image: &Image<'_>,
+    states: &mut [i32],
+    activations: &[i16],
+    scratch: &mut [i32],
+    outputs: &mut [i32],
+) -> Option<()> {
+    let head = image.head();
+    match head.shape.pooling {
+        Pooling::Last | Pooling::Every => head::dense(&head, activations, outputs),
+        Pooling::Mean => {
+            head::accumulate_mean(states, activations)?;
+            head::dense(&head, head::mean(states, scratch)?, outputs);
+        }
+    }
+    Some(())
 }

@@ -37,7 +37,12 @@ pub enum SelfTestError {
 ///
 /// # Errors
 /// [`SelfTestError`]: the first difference.
-pub fn self_test<M: AsRef<[i32]> + AsMut<[i32]>>(image: &Image<'_>, memory: M) -> Result<usize, SelfTestError> {
+pub fn self_test<M: AsRef<[i32]> + AsMut<[i32]>>(image: &Image<'_>, mut memory: M) -> Result<usize, SelfTestError> {
+    compare(image, memory.as_mut())
+}
+
+/// Not generic, so that it is compiled once and with the engine.
+fn compare(image: &Image<'_>, memory: &mut [i32]) -> Result<usize, SelfTestError> {
     let mut network = Network::new(image, memory).map_err(SelfTestError::New)?;
     let mut compared = 0;
     for (sequence, golden) in image.golden().iter().enumerate() {

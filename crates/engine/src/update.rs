@@ -8,22 +8,22 @@
 pub(crate) use crate::arch::lstm_update;
 #[cfg(all(kernel = "dsp", feature = "gru"))]
 pub(crate) use crate::arch::{gru_constants, gru_update_reset_after};
-#[cfg(all(kernel = "dsp", feature = "lstm"))]
-pub(crate) use crate::arch::{lstm_constants, lstm_update};
 #[cfg(kernel = "helium")]
 pub(crate) use crate::arch::{
     gru_reset_before, gru_update_reset_after, gru_update_reset_before, lstm_update, rnn_update,
 };
+#[cfg(all(kernel = "dsp", feature = "lstm"))]
+pub(crate) use crate::arch::{lstm_constants, lstm_update};
 #[cfg(all(feature = "gru", not(kernel = "dsp")))]
 pub(crate) use portable::gru_constants;
+#[cfg(all(feature = "gru", not(any(kernel = "helium", kernel = "dsp"))))]
+pub(crate) use portable::gru_update_reset_after;
 #[cfg(all(feature = "lstm", not(kernel = "dsp")))]
 pub(crate) use portable::lstm_constants;
 #[cfg(all(feature = "lstm", not(any(kernel = "helium", kernel = "thumb1", kernel = "dsp"))))]
 pub(crate) use portable::lstm_update;
 #[cfg(all(feature = "rnn", not(kernel = "helium")))]
 pub(crate) use portable::rnn_update;
-#[cfg(all(feature = "gru", not(any(kernel = "helium", kernel = "dsp"))))]
-pub(crate) use portable::gru_update_reset_after;
 #[cfg(all(feature = "gru", not(kernel = "helium")))]
 pub(crate) use portable::{gru_reset_before, gru_update_reset_before};
 

@@ -43,21 +43,27 @@ impl<'a> Sums<'a> {
         let entries = Entries::get();
         let (input, input_done, input_loop) = pass(input, &entries.input, INPUT_BLOCKS);
         let (recurrent, recurrent_done, recurrent_loop) = pass(recurrent, &entries.recurrent, RECURRENT_BLOCKS);
-        let state = State {
-            partial: [0; 4],
-            bias: bias.as_ptr(),
-            input,
-            input_done,
-            sums_end: MaybeUninit::uninit(),
-            shift,
-            sums: MaybeUninit::uninit(),
-            multipliers: multipliers.as_ptr(),
-            recurrent,
-            recurrent_done,
-            input_loop,
-            recurrent_loop,
-        };
-        Self { state, left, group: MaybeUninit::uninit(), tile, borrowed: PhantomData }
+        // In one expression: made apart, the state would be copied.
+        Self {
+            state: State {
+                partial: [0; 4],
+                bias: bias.as_ptr(),
+                input,
+                input_done,
+                sums_end: MaybeUninit::uninit(),
+                shift,
+                sums: MaybeUninit::uninit(),
+                multipliers: multipliers.as_ptr(),
+                recurrent,
+                recurrent_done,
+                input_loop,
+                recurrent_loop,
+            },
+            left,
+            group: MaybeUninit::uninit(),
+            tile,
+            borrowed: PhantomData,
+        }
     }
 
     /// Takes as many tiles as there are `sums`. Those beyond the last are left as they are.
@@ -255,8 +261,8 @@ impl Entries {
 /// Bytes of the code for one block of eight columns.
 const BLOCK_BYTES: u32 = 116;
 /// Blocks in the straight code for the product with the input, and for the recurrent one; powers of two.
-const INPUT_BLOCKS: usize = 4;
-const RECURRENT_BLOCKS: usize = 8;
+const INPUT_BLOCKS: usize = 2;
+const RECURRENT_BLOCKS: usize = 4;
 
 /// What [`run`] needs for one product, by its number of columns. The first time the straight code does 1 to all of its
 /// blocks, the others all.
@@ -497,7 +503,7 @@ unsafe extern "C" fn run(state: *mut State, sums: *mut [i32; 4], tiles: usize) {
 
         "emberloop_stage_input:",
         "5: ldm sp, {{r0-r12, pc}}",
-        columns!("input", "4", "56", "116", "120"),
+        columns!("input", "2", "56", "116", "120"),
         separate!(),
         // b + S(W·x)
         "emberloop_stage_scale:",
@@ -514,7 +520,7 @@ unsafe extern "C" fn run(state: *mut State, sums: *mut [i32; 4], tiles: usize) {
         "emberloop_stage_recurrent:",
         "add r0, sp, #{input_done}",
         "ldm r0, {{r0-r12, pc}}",
-        columns!("recurrent", "8", "112", "124", "128"),
+        columns!("recurrent", "4", "112", "124", "128"),
         separate!(),
         // + S(U·h), shifted
         "emberloop_stage_scale_2:",
@@ -561,5 +567,5 @@ const _: () = {
     assert!(offset_of!(State, input_done) == 56 && offset_of!(State, input_loop) == 116);
     assert!(offset_of!(State, recurrent.activations) == 104 && offset_of!(State, recurrent.entry) == 108);
     assert!(offset_of!(State, recurrent_done) == 112 && offset_of!(State, recurrent_loop) == 124);
-    assert!(INPUT_BLOCKS == 4 && RECURRENT_BLOCKS == 8);
+    assert!(INPUT_BLOCKS == 2 && RECURRENT_BLOCKS == 4);
 };

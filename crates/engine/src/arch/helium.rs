@@ -42,21 +42,27 @@ impl<'a> Sums<'a> {
         let entries = Entries::get();
         let (input_pass, input_ways, input_loop) = pass(input, &entries.input);
         let (recurrent_pass, recurrent_ways, recurrent_loop) = pass(recurrent, &entries.recurrent);
-        let state = State {
-            input: input_pass,
-            recurrent: recurrent_pass,
-            input_ways,
-            recurrent_ways,
-            input_tiles: input.tiles.as_ptr(),
-            recurrent_tiles: recurrent.tiles.as_ptr(),
-            multipliers: multipliers.as_ptr(),
-            bias: bias.as_ptr(),
-            shift,
-            input_loop,
-            recurrent_loop,
-            partial: [0; 4],
-        };
-        Self { state, left, group: MaybeUninit::uninit(), tile, borrowed: PhantomData }
+        // In one expression: made apart, the state would be copied.
+        Self {
+            state: State {
+                input: input_pass,
+                recurrent: recurrent_pass,
+                input_ways,
+                recurrent_ways,
+                input_tiles: input.tiles.as_ptr(),
+                recurrent_tiles: recurrent.tiles.as_ptr(),
+                multipliers: multipliers.as_ptr(),
+                bias: bias.as_ptr(),
+                shift,
+                input_loop,
+                recurrent_loop,
+                partial: [0; 4],
+            },
+            left,
+            group: MaybeUninit::uninit(),
+            tile,
+            borrowed: PhantomData,
+        }
     }
 
     /// Takes as many tiles as there are `sums`. Those beyond the last are left as they are.

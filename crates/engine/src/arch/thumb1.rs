@@ -81,16 +81,21 @@ impl<'a> Sums<'a> {
     ) -> Self {
         let tiles = multipliers.len().min(bias.len()) / 4;
         let left = if Operand::holds(input, tiles) && Operand::holds(recurrent, tiles) { tiles } else { 0 };
-        let state = State {
-            input: Operand::new(input),
-            recurrent: Operand::new(recurrent),
-            multipliers: multipliers.as_ptr(),
-            bias: bias.as_ptr(),
-            shift,
-            tiles: 0,
-            input_part: [0; 4],
-        };
-        Self { state, left, group: MaybeUninit::uninit(), borrowed: PhantomData }
+        // In one expression: made apart, the state would be copied.
+        Self {
+            state: State {
+                input: Operand::new(input),
+                recurrent: Operand::new(recurrent),
+                multipliers: multipliers.as_ptr(),
+                bias: bias.as_ptr(),
+                shift,
+                tiles: 0,
+                input_part: [0; 4],
+            },
+            left,
+            group: MaybeUninit::uninit(),
+            borrowed: PhantomData,
+        }
     }
 
     #[inline(always)]

@@ -10,6 +10,7 @@ use crate::kernel::Vector;
 use crate::update::{gru_constants, gru_reset_before, gru_update_reset_after, gru_update_reset_before};
 
 /// Reset gate after the recurrent product: `n = tanh(W·x + b + r·(U·h + b'))`, `h' = n + z·(h - n)`.
+#[inline(never)]
 pub(super) fn step_reset_after(layer: &Layer<'_>, input: Vector<'_>, state: &mut [i32]) -> Option<()> {
     let (wide, hidden) = wide_and_narrow(state, padded_units(layer))?;
     let old = vector(layer, hidden)?;
@@ -24,6 +25,7 @@ pub(super) fn step_reset_after(layer: &Layer<'_>, input: Vector<'_>, state: &mut
 }
 
 /// Reset gate before the recurrent product: `n = tanh(W·x + U·(r·h) + b)`, `h' = n + z·(h - n)`.
+#[inline(never)]
 pub(super) fn step_reset_before(
     layer: &Layer<'_>,
     input: Vector<'_>,

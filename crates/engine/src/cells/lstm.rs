@@ -9,6 +9,7 @@ use crate::update::{lstm_constants, lstm_update};
 
 /// `c' = f·c + i·g`, `h' = o·tanh(c')`: the gates in Q0.15, the cell in int32 with `cell_fraction` fraction bits,
 /// saturated; the hidden state in Q0.15.
+#[inline(never)]
 pub(super) fn step(layer: &Layer<'_>, input: Vector<'_>, state: &mut [i32], scratch: &mut [i32]) -> Option<()> {
     let units = padded_units(layer);
     let constants = lstm_constants(u32::from(layer.shape.cell_fraction));

@@ -66,7 +66,6 @@ pub(crate) fn is_supported(cell: CellKind) -> bool {
 
 /// Runs one step of a layer; `None` if a slice is shorter than the layer needs, which a network's memory plan excludes, or
 /// if this build does not have the cell, which [`crate::Network::new`] does.
-#[inline(always)]
 pub(crate) fn step(layer: &Layer<'_>, input: Vector<'_>, state: &mut [i32], scratch: &mut [i32]) -> Option<()> {
     match layer.shape.cell {
         #[cfg(feature = "rnn")]

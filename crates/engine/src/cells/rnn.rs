@@ -8,6 +8,7 @@ use crate::kernel::Vector;
 use crate::update::rnn_update;
 
 /// `h' = tanh(W·x + U·h + b)`.
+#[inline(never)]
 pub(super) fn step(layer: &Layer<'_>, input: Vector<'_>, state: &mut [i32], scratch: &mut [i32]) -> Option<()> {
     let units = padded_units(layer);
     let hidden = narrow_mut(state, units)?;
