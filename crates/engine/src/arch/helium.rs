@@ -5,7 +5,7 @@
 //! as `256·A + B` and `B`, and `A = floor((256·A + B) / 2^8) - floor(B / 2^8)`. VLDM brings several vectors at once: 14
 //! instructions for four rows of 16 columns.
 //!
-//! [`Sums`] holds where to jump to for a number of columns, so a tile of 16, 32, 48, ... columns runs through straight code
+//! The state holds where to jump to for a number of columns, so a tile of 16, 32, 48, ... columns runs through straight code
 //! without a comparison.
 
 use core::arch::naked_asm;
@@ -27,7 +27,7 @@ pub(crate) struct Sums<'a> {
 }
 
 impl<'a> Sums<'a> {
-    /// As many tiles as all of the slices hold.
+    /// As many tiles as there are multipliers and biases for, or none where a product has fewer.
     #[inline(always)]
     pub(crate) fn new(
         input: Product<'a>,
@@ -36,33 +36,23 @@ impl<'a> Sums<'a> {
         bias: &'a [i32],
         shift: u32,
     ) -> Self {
-        let rows = multipliers.len().min(bias.len());
-        let left = (rows / 4).min(whole_tiles(input)).min(whole_tiles(recurrent));
+        let tiles = multipliers.len().min(bias.len()) / 4;
+        let left = if holds(input, tiles) && holds(recurrent, tiles) { tiles } else { 0 };
+        let prepare = (run as unsafe extern "C" fn(_, _, _)) as usize as u32 + 4;
+        let state = State {
+            input_way: Way::new(input),
+            input: Pass::new(input, prepare),
+            recurrent: Pass::new(recurrent, 0),
+            recurrent_way: Way::new(recurrent),
+            shift,
+            input_tiles: input.tiles.as_ptr(),
+            recurrent_tiles: recurrent.tiles.as_ptr(),
+            multipliers: multipliers.as_ptr(),
+            bias: bias.as_ptr(),
+            input_part: MaybeUninit::uninit(),
+        };
         let tile = [2 * input.vector.values.len(), 2 * recurrent.vector.values.len()];
-        let entries = Entries::get();
-        let (input_pass, input_ways, input_loop) = pass(input, &entries.input);
-        let (recurrent_pass, recurrent_ways, recurrent_loop) = pass(recurrent, &entries.recurrent);
-        // In one expression: made apart, the state would be copied.
-        Self {
-            state: State {
-                input: input_pass,
-                recurrent: recurrent_pass,
-                input_ways,
-                recurrent_ways,
-                input_tiles: input.tiles.as_ptr(),
-                recurrent_tiles: recurrent.tiles.as_ptr(),
-                multipliers: multipliers.as_ptr(),
-                bias: bias.as_ptr(),
-                shift,
-                input_loop,
-                recurrent_loop,
-                partial: [0; 4],
-            },
-            left,
-            group: MaybeUninit::uninit(),
-            tile,
-            borrowed: PhantomData,
-        }
+        Self { state, left, group: MaybeUninit::uninit(), tile, borrowed: PhantomData }
     }
 
     /// Takes as many tiles as there are `sums`. Those beyond the last are left as they are.
@@ -79,16 +69,17 @@ impl<'a> Sums<'a> {
 
     #[inline(always)]
     pub(crate) fn group<const N: usize>(&mut self) -> (&[[i32; 4]; N], &[i32; 4]) {
-        const { assert!(N <= GROUP) };
+        const { assert!(0 < N && N <= GROUP) };
         if N <= self.left {
             self.left -= N;
             // SAFETY: as in `next`; there is room for `GROUP` tiles.
             unsafe { run(&mut self.state, self.group.as_mut_ptr().cast(), N) };
         } else {
             self.group = MaybeUninit::new([[0; 4]; GROUP]);
+            self.state.input_part = MaybeUninit::new([0; 4]);
         }
-        // SAFETY: the kernel has written the first `N` tiles, or the line above all of them.
-        (unsafe { &*self.group.as_ptr().cast() }, &self.state.partial)
+        // SAFETY: the kernel has written the first `N` tiles and the input part, or the lines above have written all.
+        unsafe { (&*self.group.as_ptr().cast(), self.state.input_part.assume_init_ref()) }
     }
 
     #[inline(always)]
@@ -104,320 +95,92 @@ impl<'a> Sums<'a> {
     }
 }
 
-/// How many tiles there are that [`run`] can read: it takes two columns at a time, and words.
+/// Whether there are so many tiles that [`run`] can read: it takes two columns at a time, and words.
 #[inline(always)]
-fn whole_tiles(product: Product<'_>) -> usize {
-    let (tiles, values) = (product.tiles, product.vector.values);
-    if values.is_empty() {
-        return usize::MAX;
-    }
-    if !values.len().is_multiple_of(2) || (tiles.as_ptr().addr() | values.as_ptr().addr()) % 4 != 0 {
-        return 0;
-    }
-    tiles.len() / (2 * values.len())
+fn holds(product: Product<'_>, tiles: usize) -> bool {
+    let (weights, values) = (product.tiles, product.vector.values);
+    let words = weights.as_ptr().addr() | values.as_ptr().addr();
+    values.is_empty()
+        || values.len().is_multiple_of(2) && words.is_multiple_of(4) && weights.len() >= tiles * 2 * values.len()
 }
+
+/// An address in [`run`], or a number.
+type Word = MaybeUninit<u32>;
 
 /// What one product needs at the start of each tile; loaded by one instruction. `low` and `high` are the halves of
 /// `-128·Σx`.
 #[repr(C)]
 struct Pass {
-    first_low: i32,
-    first_high: i32,
-    first_bytes: i32,
+    first_low: Word,
+    first_high: Word,
+    first_bytes: Word,
     activations: *const i16,
-    second_low: i32,
-    second_high: i32,
-    second_bytes: i32,
-    /// Where the code for this number of columns begins.
-    entry: Code,
+    second_low: Word,
+    second_high: Word,
+    second_bytes: Word,
+    /// Where the code for this number of columns begins; before the first tile, where all that is not set is computed.
+    entry: u32,
+}
+
+impl Pass {
+    #[inline(always)]
+    fn new(product: Product<'_>, entry: u32) -> Self {
+        Self {
+            first_low: Word::uninit(),
+            first_high: Word::uninit(),
+            first_bytes: Word::uninit(),
+            activations: product.vector.values.as_ptr(),
+            second_low: Word::uninit(),
+            second_high: Word::uninit(),
+            second_bytes: Word::uninit(),
+            entry,
+        }
+    }
 }
 
 /// Where that code goes on.
 #[repr(C)]
-struct Ways {
-    /// After the one block of eight columns.
-    next: Code,
-    /// After the blocks of 16.
-    done: Code,
-}
-
-/// For a product of more columns than the straight code takes at once.
-#[repr(C)]
-struct Loop {
-    /// Behind the last activation of a whole block.
-    end: *const i16,
+struct Way {
+    /// After the blocks of 16 columns; before the first tile, the number of columns.
+    done: u32,
+    /// Behind the last activation of these blocks.
+    end: Word,
     /// The code for the columns that are left.
-    rest: Code,
+    rest: Word,
+    /// The activations of these: eight, where there are so many; then for two and two more columns, whose values lie as
+    /// they go into both pairs' sums, with zeros between; and for the last two, of the first pair.
+    last: [Word; 16],
 }
 
-/// What [`run`] works from: the order is that in which its instructions load several words.
+impl Way {
+    #[inline(always)]
+    fn new(product: Product<'_>) -> Self {
+        let columns = product.vector.values.len() as u32;
+        Self { done: columns, end: Word::uninit(), rest: Word::uninit(), last: [Word::uninit(); 16] }
+    }
+}
+
+/// What [`run`] works from; r7 points to the middle of it, between the two that are loaded.
 #[repr(C)]
 struct State {
+    input_way: Way,
     input: Pass,
     recurrent: Pass,
-    input_ways: Ways,
-    recurrent_ways: Ways,
-    // Until here it is copied to the stack.
+    recurrent_way: Way,
+    shift: u32,
     input_tiles: *const i16,
     recurrent_tiles: *const i16,
     multipliers: *const u32,
     bias: *const i32,
-    shift: u32,
-    input_loop: Loop,
-    recurrent_loop: Loop,
     /// `b + S(W·x)` of the last tile.
-    partial: [i32; 4],
-}
-
-/// An address in [`run`].
-type Code = u32;
-
-/// Places in the code of one product.
-#[repr(C)]
-struct Entry {
-    /// For the columns that are left after the last block: 0, 2, 4 and 6 of them.
-    rest: [Code; 4],
-    /// For one block of eight columns.
-    single: Code,
-    /// Behind the straight code for blocks of 16, all of the same size.
-    blocks_end: Code,
-    /// Whether to go through that code once more.
-    again: Code,
-}
-
-/// The table at the start of [`run`], behind its first instruction.
-#[repr(C)]
-struct Entries {
-    input: Entry,
-    recurrent: Entry,
-}
-
-impl Entries {
-    #[inline(always)]
-    fn get() -> &'static Self {
-        let start = (run as unsafe extern "C" fn(_, _, _)) as *const u8;
-        // The first instruction of `run` has four bytes, the table follows at a multiple of four, and the lowest bit of a
-        // function's address says Thumb.
-        let table = start.map_addr(|address| ((address & !1) + 7) & !3);
-        // SAFETY: it is there, in the order of the fields.
-        unsafe { &*table.cast() }
-    }
-}
-
-/// Bytes of the code for one block of 16 columns.
-const BLOCK_BYTES: u32 = 56;
-/// Blocks in the straight code.
-const BLOCKS: usize = 8;
-
-/// What [`run`] needs for one product, by its number of columns. The first time the straight code does 1 to all of its
-/// blocks, the others all.
-#[inline(always)]
-fn pass(product: Product<'_>, places: &Entry) -> (Pass, Ways, Loop) {
-    let values = product.vector.values;
-    let blocks = values.len() / 16;
-    let rest = places.rest[values.len() / 2 % 4];
-    let next = match blocks {
-        0 => rest,
-        _ => places.blocks_end - BLOCK_BYTES * ((blocks - 1) % BLOCKS + 1) as u32,
-    };
-    let done = if blocks <= BLOCKS { rest } else { places.again };
-    let start = -128 * i64::from(product.vector.total);
-    let (low, high) = (start as i32, (start >> 32) as i32);
-    let pass = Pass {
-        first_low: low,
-        first_high: high,
-        first_bytes: low,
-        activations: values.as_ptr(),
-        second_low: low,
-        second_high: high,
-        second_bytes: low,
-        entry: if values.len() / 8 % 2 == 1 { places.single } else { next },
-    };
-    let end = values.as_ptr().wrapping_add(values.len() / 8 * 8);
-    (pass, Ways { next, done }, Loop { end, rest })
-}
-
-/// One pair of rows and eight columns: `256·A + B`, then `B`.
-macro_rules! pair {
-    ($low:literal, $high:literal, $bytes:literal, $values:literal, $activations:literal) => {
-        concat!(
-            "vmlaldava.s16 ",
-            $low,
-            ", ",
-            $high,
-            ", ",
-            $activations,
-            ", ",
-            $values,
-            "\n",
-            "vmovlb.u8 ",
-            $values,
-            ", ",
-            $values,
-            "\n",
-            "vmladava.s16 ",
-            $bytes,
-            ", ",
-            $activations,
-            ", ",
-            $values,
-            "\n",
-        )
-    };
-}
-
-macro_rules! first_pair {
-    ($values:literal, $activations:literal) => {
-        pair!("r0", "r1", "r2", $values, $activations)
-    };
-}
-
-macro_rules! second_pair {
-    ($values:literal, $activations:literal) => {
-        pair!("r4", "r5", "r6", $values, $activations)
-    };
-}
-
-/// One pair of rows and two columns, with the activations in r7 and r3 for the values.
-macro_rules! two_columns {
-    ($tiles:literal, $low:literal, $high:literal, $bytes:literal, $values:literal) => {
-        concat!(
-            "ldr ", $values, ", [", $tiles, "], #4\n", "smlald ", $low, ", ", $high, ", ", $values, ", r7\n",
-            "uxtb16 ", $values, ", ", $values, "\n", "smlad ", $bytes, ", ", $values, ", r7, ", $bytes, "\n",
-        )
-    };
-}
-
-/// All columns of a product whose values `$tiles` points to. Control comes from `entry`; it leaves at the end, with the rows'
-/// accumulators in the lanes of `$sums`. `$next` and `$done` are offsets of [`Ways`] on the stack, `$end` and `$rest` those
-/// of [`Loop`] within the [`State`].
-macro_rules! columns {
-    ($name:literal, $tiles:literal, $sums:literal, $next:literal, $done:literal, $end:literal, $rest:literal) => {
-        concat!(
-            ".Lemberloop_",
-            $name,
-            "_single:\n",
-            "vldmia r3!, {{d0-d1}}\n",
-            "vldmia ",
-            $tiles,
-            "!, {{d4-d7}}\n",
-            first_pair!("q2", "q0"),
-            second_pair!("q3", "q0"),
-            "ldr pc, [sp, #",
-            $next,
-            "]\n",
-            ".Lemberloop_",
-            $name,
-            "_blocks:\n",
-            ".rept {blocks}\n",
-            "vldmia r3!, {{d0-d3}}\n",
-            "vldmia ",
-            $tiles,
-            "!, {{d4-d11}}\n",
-            first_pair!("q2", "q0"),
-            second_pair!("q3", "q0"),
-            first_pair!("q4", "q1"),
-            second_pair!("q5", "q1"),
-            ".endr\n",
-            ".Lemberloop_",
-            $name,
-            "_blocks_end:\n",
-            "ldr pc, [sp, #",
-            $done,
-            "]\n",
-            ".Lemberloop_",
-            $name,
-            "_again:\n",
-            "ldr r7, [sp, #{this}]\n",
-            "ldr r7, [r7, #",
-            $end,
-            "]\n",
-            "cmp r3, r7\n",
-            "bne.w .Lemberloop_",
-            $name,
-            "_blocks\n",
-            "ldr r7, [sp, #{this}]\n",
-            "ldr pc, [r7, #",
-            $rest,
-            "]\n",
-            // The last two columns need no pointer behind them, the others put it aside.
-            ".Lemberloop_",
-            $name,
-            "_rest_6:\n",
-            "ldr r7, [r3], #4\n",
-            "vmov s0, r3\n",
-            two_columns!($tiles, "r0", "r1", "r2", "r3"),
-            two_columns!($tiles, "r4", "r5", "r6", "r3"),
-            "vmov r3, s0\n",
-            ".Lemberloop_",
-            $name,
-            "_rest_4:\n",
-            "ldr r7, [r3], #4\n",
-            "vmov s0, r3\n",
-            two_columns!($tiles, "r0", "r1", "r2", "r3"),
-            two_columns!($tiles, "r4", "r5", "r6", "r3"),
-            "vmov r3, s0\n",
-            ".Lemberloop_",
-            $name,
-            "_rest_2:\n",
-            "ldr r7, [r3]\n",
-            two_columns!($tiles, "r0", "r1", "r2", "r3"),
-            two_columns!($tiles, "r4", "r5", "r6", "r3"),
-            ".Lemberloop_",
-            $name,
-            "_rest_0:\n",
-            "lsrl r0, r1, #8\n",
-            "lsrl r4, r5, #8\n",
-            "sub r0, r0, r2, asr #8\n",
-            "sub r4, r4, r6, asr #8\n",
-            "vmov ",
-            $sums,
-            "[2], ",
-            $sums,
-            "[0], r0, r4\n",
-            "vmov ",
-            $sums,
-            "[3], ",
-            $sums,
-            "[1], r2, r6\n",
-        )
-    };
-}
-
-/// The table of [`Entry`].
-macro_rules! entry {
-    ($name:literal) => {
-        concat!(
-            // The lowest bit of an address says Thumb.
-            ".word .Lemberloop_",
-            $name,
-            "_rest_0 + 1\n",
-            ".word .Lemberloop_",
-            $name,
-            "_rest_2 + 1\n",
-            ".word .Lemberloop_",
-            $name,
-            "_rest_4 + 1\n",
-            ".word .Lemberloop_",
-            $name,
-            "_rest_6 + 1\n",
-            ".word .Lemberloop_",
-            $name,
-            "_single + 1\n",
-            ".word .Lemberloop_",
-            $name,
-            "_blocks_end + 1\n",
-            ".word .Lemberloop_",
-            $name,
-            "_again + 1\n",
-        )
-    };
+    input_part: MaybeUninit<[i32; 4]>,
 }
 
 /// The next `tiles` tiles, at least one, into `sums`.
 ///
-/// r8 and r9 point into the tiles of both products, r10 to the multipliers, r11 to the bias, r12 to the sums; lr counts
-/// tiles; q6 holds the shift.
+/// r7 points to the state, r8 and r9 into the tiles of both products, r10 to the multipliers, r11 to the bias, r12 to the
+/// sums; lr counts tiles; q6 holds the shift, q7 the input part. The first pair's sums are r1:r0 and r2, the second's r5:r4
+/// and r6; r3 points to activations.
 ///
 /// # Safety
 /// What [`Sums::next`] says.
@@ -426,31 +189,215 @@ unsafe extern "C" fn run(state: *mut State, sums: *mut [i32; 4], tiles: usize) {
     naked_asm!(
         // The assembler reads this once more when the program is linked, and then knows no target-cpu.
         ".cpu cortex-m55",
+        // Eight columns of a pair of rows: 256·A + B, then B.
+        ".macro EMBERLOOP_FIRST x, values",
+        "vmlaldava.s16 r0, r1, \\x, \\values",
+        "vmovlb.u8 \\values, \\values",
+        "vmladava.s16 r2, \\x, \\values",
+        ".endm",
+        ".macro EMBERLOOP_SECOND x, values",
+        "vmlaldava.s16 r4, r5, \\x, \\values",
+        "vmovlb.u8 \\values, \\values",
+        "vmladava.s16 r6, \\x, \\values",
+        ".endm",
+        // Columns by twos, both pairs in one vector; what the others' lanes hold meets zeros.
+        ".macro EMBERLOOP_BOTH first, second, values",
+        "vmlaldava.s16 r0, r1, \\first, \\values",
+        "vmlaldava.s16 r4, r5, \\second, \\values",
+        "vmovlb.u8 \\values, \\values",
+        "vmladava.s16 r2, \\first, \\values",
+        "vmladava.s16 r6, \\second, \\values",
+        ".endm",
+        // Eight columns and `twos` times two, of which `registers` take the values.
+        ".macro EMBERLOOP_LAST_EIGHT name, tiles, last, twos, registers:vararg",
+        ".Lemberloop_\\name\\()_eight_\\twos:",
+        "add r3, r7, #\\last",
+        "vldmia r3, {{d0-d5}}",
+        "vldmia \\tiles!, {{\\registers}}",
+        "EMBERLOOP_FIRST q0, q3",
+        "EMBERLOOP_SECOND q0, q4",
+        "EMBERLOOP_BOTH q1, q2, q5",
+        ".endm",
+        ".macro EMBERLOOP_LAST name, tiles, last, twos, registers:vararg",
+        ".Lemberloop_\\name\\()_\\twos:",
+        "add r3, r7, #\\last + 16",
+        "vldmia r3!, {{d0-d3}}",
+        "vldmia \\tiles!, {{\\registers}}",
+        "EMBERLOOP_BOTH q0, q1, q5",
+        ".endm",
+        // The third two, behind four vectors of activations.
+        ".macro EMBERLOOP_THIRD tiles, last",
+        "add r3, r7, #\\last + 48",
+        "vldrw.u32 q0, [r3]",
+        "vldmia \\tiles!, {{d10}}",
+        "vrev64.32 q1, q0",
+        "EMBERLOOP_BOTH q0, q1, q5",
+        ".endm",
+        // All columns of a product. Control comes from `entry`; it leaves at the end, with the rows' accumulators in the
+        // lanes of `sums`.
+        ".macro EMBERLOOP_COLUMNS name, tiles, sums, way",
+        ".Lemberloop_\\name\\()_blocks:",
+        ".rept 8",
+        "vldmia r3!, {{d0-d3}}",
+        "vldmia \\tiles!, {{d4-d11}}",
+        "EMBERLOOP_FIRST q0, q2",
+        "EMBERLOOP_SECOND q0, q3",
+        "EMBERLOOP_FIRST q1, q4",
+        "EMBERLOOP_SECOND q1, q5",
+        ".endr",
+        ".Lemberloop_\\name\\()_blocks_end:",
+        "ldr pc, [r7, #\\way]",
+        ".Lemberloop_\\name\\()_again:",
+        "vmov s0, r2",
+        "ldr r2, [r7, #\\way + 4]",
+        "cmp r3, r2",
+        "vmov r2, s0",
+        "bne.w .Lemberloop_\\name\\()_blocks",
+        "ldr pc, [r7, #\\way + 8]",
+        "EMBERLOOP_LAST_EIGHT \\name, \\tiles, \\way + 12, 3, d6-d11",
+        "EMBERLOOP_THIRD \\tiles, \\way + 12",
+        "b.w .Lemberloop_\\name\\()_0",
+        "EMBERLOOP_LAST_EIGHT \\name, \\tiles, \\way + 12, 2, d6-d11",
+        "b.w .Lemberloop_\\name\\()_0",
+        "EMBERLOOP_LAST \\name, \\tiles, \\way + 12, 3, d10-d11",
+        "EMBERLOOP_THIRD \\tiles, \\way + 12",
+        "b.w .Lemberloop_\\name\\()_0",
+        "EMBERLOOP_LAST \\name, \\tiles, \\way + 12, 2, d10-d11",
+        "b.w .Lemberloop_\\name\\()_0",
+        "EMBERLOOP_LAST \\name, \\tiles, \\way + 12, 1, d10",
+        "b.w .Lemberloop_\\name\\()_0",
+        ".Lemberloop_\\name\\()_eight_0:",
+        "vldmia r3, {{d0-d1}}",
+        "vldmia \\tiles!, {{d4-d7}}",
+        "EMBERLOOP_FIRST q0, q2",
+        "EMBERLOOP_SECOND q0, q3",
+        "b.w .Lemberloop_\\name\\()_0",
+        "EMBERLOOP_LAST_EIGHT \\name, \\tiles, \\way + 12, 1, d6-d10",
+        ".Lemberloop_\\name\\()_0:",
+        "lsrl r0, r1, #8",
+        "lsrl r4, r5, #8",
+        "sub r0, r0, r2, asr #8",
+        "sub r4, r4, r6, asr #8",
+        "vmov \\sums[2], \\sums[0], r0, r4",
+        "vmov \\sums[3], \\sums[1], r2, r6",
+        ".endm",
+        // By half the number of columns that blocks of 16 leave; the lowest bit of an address says Thumb.
+        ".macro EMBERLOOP_TABLE name",
+        ".word .Lemberloop_\\name\\()_0 + 1",
+        ".word .Lemberloop_\\name\\()_1 + 1",
+        ".word .Lemberloop_\\name\\()_2 + 1",
+        ".word .Lemberloop_\\name\\()_3 + 1",
+        ".word .Lemberloop_\\name\\()_eight_0 + 1",
+        ".word .Lemberloop_\\name\\()_eight_1 + 1",
+        ".word .Lemberloop_\\name\\()_eight_2 + 1",
+        ".word .Lemberloop_\\name\\()_eight_3 + 1",
+        ".word .Lemberloop_\\name\\()_blocks_end + 1 - 56",
+        ".word .Lemberloop_\\name\\()_again + 1",
+        ".endm",
         "emberloop_stage_shared:",
         "b.w 4f",
+        // The first tile comes here, four bytes behind the start.
+        "emberloop_stage_recurrent_prepare:",
+        "push {{r8-r12, lr}}",
+        "sub r0, r7, #32",
+        "sub r1, r7, #{input_way}",
+        "adr.w r2, 10f",
+        "bl 20f",
+        "mov r0, r7",
+        "add r1, r7, #32",
+        "adr.w r2, 11f",
+        "bl 20f",
+        "pop {{r8-r12, lr}}",
+        "b.w 5f",
+        // Completes the pass at r0 and the way at r1; the table is at r2.
+        "20:",
+        "push {{r7, lr}}",
+        "ldr r3, [r0, #12]",
+        "ldr r4, [r1]",
+        "movs r6, #0",
+        "mov r5, r3",
+        "wlstp.16 lr, r4, 22f",
+        "21:",
+        "vldrh.u16 q0, [r5], #16",
+        "vaddva.s16 r6, q0",
+        "letp lr, 21b",
+        "22:",
+        "rsb r6, r6, #0",
+        "lsl r8, r6, #7",
+        "asr r9, r6, #25",
+        "mov r10, r8",
+        "mov r11, r3",
+        "stm r0!, {{r8-r11}}",
+        // r5: blocks; r6: the end of their activations; r12: the code for the rest; r7: that for these columns.
+        "lsrs r5, r4, #4",
+        "add r6, r3, r5, lsl #5",
+        "ubfx lr, r4, #1, #3",
+        "ldr r12, [r2, lr, lsl #2]",
+        "mov r7, r12",
+        "cbz r5, 23f",
+        "sub lr, r5, #1",
+        "and lr, lr, #7",
+        "movs r3, #56",
+        "ldr r7, [r2, #32]",
+        "mls r7, lr, r3, r7",
+        "23:",
+        "mov r11, r7",
+        "stm r0, {{r8-r11}}",
+        "mov r11, r12",
+        "cmp r5, #8",
+        "it hi",
+        "ldrhi r11, [r2, #36]",
+        "strd r11, r6, [r1]",
+        "str r12, [r1, #8]",
+        // The rest's activations.
+        "tst r4, #6",
+        "beq 25f",
+        "adds r1, #12",
+        "lsls r3, r4, #28",
+        "bpl 24f",
+        "vldrw.u32 q0, [r6], #16",
+        "vstrw.32 q0, [r1]",
+        "24:",
+        "vmov.i32 q0, #0",
+        "vstrw.32 q0, [r1, #16]",
+        "vstrw.32 q0, [r1, #32]",
+        "vstrw.32 q0, [r1, #48]",
+        "ldr r3, [r6]",
+        "str r3, [r1, #16]",
+        "str r3, [r1, #36]",
+        "lsls r3, r4, #29",
+        "bpl 25f",
+        "ldr r3, [r6, #4]",
+        "str r3, [r1, #24]",
+        "str r3, [r1, #44]",
+        "lsls r3, r4, #30",
+        "bpl 25f",
+        "ldr r3, [r6, #8]",
+        "str r3, [r1, #48]",
+        "25:",
+        "pop {{r7, pc}}",
         ".balign 4",
-        entry!("input"),
-        entry!("recurrent"),
+        "10:",
+        "EMBERLOOP_TABLE input",
+        "11:",
+        "EMBERLOOP_TABLE recurrent",
+        "emberloop_stage_shared_2:",
         "4:",
-        "push {{r0, r4-r11, lr}}",
+        "push {{r4-r11, lr}}",
         "vpush {{d8-d15}}",
+        "add r7, r0, #{input_way}",
         "mov r12, r1",
+        "add r0, r7, #{shift}",
         "dls lr, r2",
-        "vldmia r0!, {{d0-d9}}",
-        "vpush {{d0-d9}}",
-        "ldm r0, {{r8-r11}}",
-        "ldr r3, [r0, #{shift} - {tiles}]",
+        "ldm r0, {{r3, r8-r11}}",
         "vdup.32 q6, r3",
-
         "emberloop_stage_input:",
-        "5: ldm sp, {{r0-r6, pc}}",
-        columns!("input", "r8", "q7", "64", "68", "100", "104"),
-
+        "5:",
+        "ldmdb r7, {{r0-r6, pc}}",
+        "EMBERLOOP_COLUMNS input, r8, q7, -{input_way}",
         "emberloop_stage_recurrent:",
-        "add r7, sp, #32",
         "ldm r7, {{r0-r6, pc}}",
-        columns!("recurrent", "r9", "q0", "72", "76", "108", "112"),
-
+        "EMBERLOOP_COLUMNS recurrent, r9, q0, 32",
         // (b + S(W·x) + S(U·h)) · 2^k: VSHLL brings each multiplier to the upper half, VMULH takes the upper word.
         "emberloop_stage_scale:",
         "vldrw.u32 q1, [r10], #16",
@@ -464,29 +411,35 @@ unsafe extern "C" fn run(state: *mut State, sums: *mut [i32; 4], tiles: usize) {
         "vshl.s32 q0, q0, q6",
         "vstrw.32 q0, [r12], #16",
         "le lr, 5b",
-
-        "emberloop_stage_shared_2:",
-        "ldr r0, [sp, #{this}]",
-        "vstrw.32 q7, [r0, #{partial}]",
-        "add r0, r0, #{tiles}",
+        "emberloop_stage_shared_3:",
+        "vstrw.32 q7, [r7, #{input_part}]",
+        "add r0, r7, #{shift} + 4",
         "stm r0, {{r8-r11}}",
-        "add sp, sp, #{tiles}",
         "vpop {{d8-d15}}",
-        "pop {{r0, r4-r11, pc}}",
+        "pop {{r4-r11, pc}}",
         "emberloop_stage_end:",
-        blocks = const BLOCKS,
-        shift = const offset_of!(State, shift),
-        partial = const offset_of!(State, partial),
-        // The first word that is not copied.
-        tiles = const offset_of!(State, input_tiles),
-        // Where the pointer to the state lies, behind the copy and eight vector registers.
-        this = const offset_of!(State, input_tiles) + 64,
+        ".purgem EMBERLOOP_FIRST",
+        ".purgem EMBERLOOP_SECOND",
+        ".purgem EMBERLOOP_BOTH",
+        ".purgem EMBERLOOP_LAST_EIGHT",
+        ".purgem EMBERLOOP_LAST",
+        ".purgem EMBERLOOP_THIRD",
+        ".purgem EMBERLOOP_COLUMNS",
+        ".purgem EMBERLOOP_TABLE",
+        // From the middle of the state.
+        input_way = const MIDDLE,
+        shift = const offset_of!(State, shift) - MIDDLE,
+        input_part = const offset_of!(State, input_part) - MIDDLE,
     )
 }
 
+/// Where r7 points to.
+const MIDDLE: usize = offset_of!(State, recurrent);
+
 // The offsets that the code above has as numbers.
 const _: () = {
-    assert!(offset_of!(State, recurrent) == 32 && offset_of!(State, input_ways) == 64);
-    assert!(offset_of!(State, recurrent_ways) == 72 && offset_of!(State, input_tiles) == 80);
-    assert!(offset_of!(State, input_loop) == 100 && offset_of!(State, recurrent_loop) == 108);
+    assert!(offset_of!(State, input) + 32 == MIDDLE && offset_of!(State, recurrent_way) == MIDDLE + 32);
+    assert!(offset_of!(Pass, activations) == 12 && offset_of!(Pass, entry) == 28 && size_of::<Pass>() == 32);
+    assert!(offset_of!(Way, end) == 4 && offset_of!(Way, rest) == 8 && offset_of!(Way, last) == 12);
+    assert!(offset_of!(State, bias) == offset_of!(State, shift) + 16);
 };
