@@ -40,10 +40,13 @@ fn run(model: &[u8]) -> Result<(), i32> {
     let image = emberloop_image::Image::parse(model).map_err(|_| 10)?;
     #[cfg(all(feature = "parse", not(feature = "run")))]
     black_box(&image);
+    // As a slice, of which the compiler does not know the length.
     #[cfg(feature = "run")]
-    self_test(&image, [0; WORDS]).map_err(|_| 11)?;
+    let mut memory = [0; WORDS];
     #[cfg(feature = "run")]
-    let mut network = Network::new(&image, [0; WORDS]).map_err(|_| 10)?;
+    self_test(&image, &mut memory[..]).map_err(|_| 11)?;
+    #[cfg(feature = "run")]
+    let mut network = Network::new(&image, &mut memory[..]).map_err(|_| 10)?;
 
     for _ in 0..STEPS {
         let sample = black_box([0; FEATURES]);
