@@ -21,6 +21,16 @@
 //!
 //! `NUMERICS.md` beside this crate is the contract: every function of [`arithmetic`] and [`activation`] is a
 //! transcription of one of its sections, and the same code runs on the host and on the board.
+//!
+//! # Kernels
+//! The sums of products, and on some cores what follows them, exist twice: in portable Rust, which is the definition, and
+//! hand-written for Thumb-1 (Cortex-M0, M0+, M23), for the DSP extension (M4, M7, M33) and for Helium (M55, M85). The build
+//! script chooses by the target's name, and for Armv8-M by `-C target-cpu`; a core that it does not know gets the portable
+//! one. All compute the same bits.
+//!
+//! # Features
+//! - `rnn`, `lstm`, `gru` (all on by default): the cells that a network may have. A firmware for one model needs one.
+//! - `defmt`: errors can be logged by defmt.
 #![no_std]
 // Only hand-written kernels need it, each in its own file of `arch`; on the host and on cores without one there is none.
 #![cfg_attr(any(kernel = "thumb1", kernel = "dsp", kernel = "helium"), deny(unsafe_code))]
