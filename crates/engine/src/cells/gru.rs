@@ -38,12 +38,7 @@ pub(super) fn step_reset_before(
     let old = vector(layer, hidden)?;
 
     // Every new gate reads every unit's reset hidden value, so these come first.
-    let mut reset_sums = sums(layer, input, old);
-    for (kept, hidden) in reset_hidden.as_chunks_mut::<4>().0.iter_mut().zip(hidden.as_chunks::<4>().0) {
-        let ([reset], _) = reset_sums.group();
-        gru_reset_before(reset, hidden, kept);
-        reset_sums.skip(2);
-    }
+    reset_units(layer, input, old, hidden, reset_hidden);
     let kept = vector(layer, reset_hidden)?;
     let (mut update_sums, mut new_sums) = (sums(layer, input, old), sums(layer, input, kept));
     for wide in wide.as_chunks_mut::<4>().0 {
@@ -55,6 +50,18 @@ pub(super) fn step_reset_before(
     }
     round_hidden(wide, hidden);
     Some(())
+}
+
+/// What the reset gates let through of every unit. A function of its own, so that its sums and those of the other gates never
+/// lie on the stack at once.
+#[inline(never)]
+fn reset_units(layer: &Layer<'_>, input: Vector<'_>, old: Vector<'_>, hidden: &[i16], reset_hidden: &mut [i16]) {
+    let mut reset_sums = sums(layer, input, old);
+    for (kept, hidden) in reset_hidden.as_chunks_mut::<4>().0.iter_mut().zip(hidden.as_chunks::<4>().0) {
+        let ([reset], _) = reset_sums.group();
+        gru_reset_before(reset, hidden, kept);
+        reset_sums.skip(2);
+    }
 }
 
 /// The hidden state in Q0.15. It is at most 32767·2^15, which makes 32767 the largest result.
