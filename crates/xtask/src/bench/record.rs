@@ -87,7 +87,8 @@ pub fn compare(measured: &[Value], committed: &str) -> Result<Comparison> {
             continue;
         };
         for figure in FIGURES {
-            compare_figure(&mut found, &format!("{board} {model}: {figure}"), &old[figure], &new[figure]);
+            let what = format!("{board} {model} ({}, {} units): {figure}", text(new, "cell"), new["hidden"]);
+            compare_figure(&mut found, &what, &old[figure], &new[figure]);
         }
         if old["compiler"] != new["compiler"] {
             found.other_compiler = Some(text(&old, "compiler").into());
@@ -122,7 +123,7 @@ mod tests {
     use super::*;
 
     fn measured(board: &str, model: &str, instructions: u64) -> Value {
-        let mut record = json!({"board": board, "model": model, "compiler": "rustc 1"});
+        let mut record = json!({"board": board, "model": model, "cell": "lstm", "hidden": 16, "compiler": "rustc 1"});
         FIGURES.iter().for_each(|&figure| record[figure] = 1000.into());
         record["instructions_per_step"] = instructions.into();
         record
@@ -133,7 +134,10 @@ mod tests {
         let committed = lines(&[measured("a", "lstm-16", 1000), measured("b", "lstm-16", 1000)]);
         let at = |instructions| compare(&[measured("a", "lstm-16", instructions)], &committed).unwrap();
         assert_eq!(at(1020), Comparison::default());
-        assert_eq!(at(1021).problems, ["a lstm-16: instructions_per_step grew from 1000 to 1021, by 2.1 %"]);
+        assert_eq!(
+            at(1021).problems,
+            ["a lstm-16 (lstm, 16 units): instructions_per_step grew from 1000 to 1021, by 2.1 %"]
+        );
         assert_eq!((at(979).problems.len(), at(979).smaller), (0, 1));
     }
 
