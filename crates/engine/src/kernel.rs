@@ -13,26 +13,23 @@ pub(crate) use crate::arch::Sums;
 #[cfg(not(any(kernel = "thumb1", kernel = "dsp", kernel = "helium")))]
 pub(crate) use PortableSums as Sums;
 
-/// A vector of activations and what the kernels need to know of it.
+/// A vector of activations.
 #[derive(Clone, Copy, Debug)]
 pub struct Vector<'a> {
     /// An even number of values; what lies beyond the last true one is 0.
     pub values: &'a [i16],
     /// How many are true: all, or all but the last.
     pub columns: usize,
-    /// Their sum: two rows share an int16 per column, the second one's weight plus 128, and this is what takes the 128
-    /// out again (FORMAT §4.1).
-    pub total: i32,
 }
 
 impl<'a> Vector<'a> {
     /// No activations: a product that is not there.
-    pub const EMPTY: Vector<'static> = Vector { values: &[], columns: 0, total: 0 };
+    pub const EMPTY: Vector<'static> = Vector { values: &[], columns: 0 };
 
     /// Of `values`, an even number of them.
     #[inline(always)]
     pub fn new(values: &'a [i16]) -> Self {
-        Self { values, columns: values.len(), total: total(values) }
+        Self { values, columns: values.len() }
     }
 
     /// The first `columns` of `values`, and the 0 behind them where that is an odd number; `None` where there are not so
@@ -41,16 +38,6 @@ impl<'a> Vector<'a> {
     pub(crate) fn first(values: &'a [i16], columns: usize) -> Option<Self> {
         Some(Self { columns, ..Self::new(values.get(..columns.next_multiple_of(2))?) })
     }
-}
-
-#[cfg(kernel = "dsp")]
-use crate::arch::total;
-
-/// At most 65,534 · 32,768, which fits.
-#[cfg(not(kernel = "dsp"))]
-#[inline(always)]
-fn total(values: &[i16]) -> i32 {
-    values.iter().map(|&value| i32::from(value)).sum()
 }
 
 /// Tiles of weights (FORMAT §4.1) and the vector they are multiplied with.

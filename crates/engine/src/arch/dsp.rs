@@ -5,7 +5,7 @@
 //! `A = floor((256·A + B) / 2^8) - floor(B / 2^8)`: three instructions for eight products, where one product for each weight
 //! takes four for the loads alone.
 //!
-//! The code of one tile uses all fourteen registers, and nothing in it is decided twice: [`Sums`] holds where to jump to for
+//! The code of one tile uses all fourteen registers, and nothing in it is decided twice: the state holds where to jump to for
 //! this number of columns, so a tile of 8, 16, 24, ... columns runs through straight code without a comparison.
 
 use core::arch::{asm, naked_asm};
@@ -28,7 +28,7 @@ pub(crate) struct Sums<'a> {
 }
 
 impl<'a> Sums<'a> {
-    /// As many tiles as all of the slices hold.
+    /// As many tiles as there are multipliers and biases for, or none where a product has fewer.
     #[inline(always)]
     pub(crate) fn new(
         input: Product<'a>,
@@ -37,31 +37,25 @@ impl<'a> Sums<'a> {
         bias: &'a [i32],
         shift: u32,
     ) -> Self {
-        let rows = multipliers.len().min(bias.len());
-        let left = (rows / 4).min(whole_tiles(input)).min(whole_tiles(recurrent));
-        let tile = [2 * input.vector.values.len(), 2 * recurrent.vector.values.len()];
-        let entries = Entries::get();
-        let (input, input_done, input_loop) = pass(input, &entries.input, INPUT_BLOCKS);
-        let (recurrent, recurrent_done, recurrent_loop) = pass(recurrent, &entries.recurrent, RECURRENT_BLOCKS);
+        let tiles = multipliers.len().min(bias.len()) / 4;
+        let left = if holds(input, tiles) && holds(recurrent, tiles) { tiles } else { 0 };
+        let prepare = (run as unsafe extern "C" fn(_, _, _)) as usize as u32 + 4;
         // In one expression: made apart, the state would be copied.
         Self {
             state: State {
-                partial: [0; 4],
+                input_part: MaybeUninit::uninit(),
                 bias: bias.as_ptr(),
-                input,
-                input_done,
-                sums_end: MaybeUninit::uninit(),
+                input: Pass::new(input, prepare),
+                sums_end: Word::uninit(),
                 shift,
-                sums: MaybeUninit::uninit(),
+                sums: Word::uninit(),
                 multipliers: multipliers.as_ptr(),
-                recurrent,
-                recurrent_done,
-                input_loop,
-                recurrent_loop,
+                recurrent: Pass::new(recurrent, 0),
+                loops: [Word::uninit(); 4],
             },
             left,
             group: MaybeUninit::uninit(),
-            tile,
+            tile: [2 * input.vector.values.len(), 2 * recurrent.vector.values.len()],
             borrowed: PhantomData,
         }
     }
@@ -80,16 +74,17 @@ impl<'a> Sums<'a> {
 
     #[inline(always)]
     pub(crate) fn group<const N: usize>(&mut self) -> (&[[i32; 4]; N], &[i32; 4]) {
-        const { assert!(N <= GROUP) };
+        const { assert!(0 < N && N <= GROUP) };
         if N <= self.left {
             self.left -= N;
             // SAFETY: as in `next`; there is room for `GROUP` tiles.
             unsafe { run(&mut self.state, self.group.as_mut_ptr().cast(), N) };
         } else {
             self.group = MaybeUninit::new([[0; 4]; GROUP]);
+            self.state.input_part = MaybeUninit::new([0; 4]);
         }
-        // SAFETY: the kernel has written the first `N` tiles, or the line above all of them.
-        (unsafe { &*self.group.as_ptr().cast() }, &self.state.partial)
+        // SAFETY: the kernel has written the first `N` tiles and the input part, or the lines above have written all.
+        unsafe { (&*self.group.as_ptr().cast(), self.state.input_part.assume_init_ref()) }
     }
 
     #[inline(always)]
@@ -103,6 +98,15 @@ impl<'a> Sums<'a> {
             self.state.bias = self.state.bias.wrapping_add(4 * tiles);
         }
     }
+}
+
+/// Whether there are so many tiles that [`run`] can read: it takes two columns at a time, and words.
+#[inline(always)]
+fn holds(product: Product<'_>, tiles: usize) -> bool {
+    let (weights, values) = (product.tiles, product.vector.values);
+    let words = weights.as_ptr().addr() | values.as_ptr().addr();
+    values.is_empty()
+        || values.len().is_multiple_of(2) && words.is_multiple_of(4) && weights.len() >= tiles * 2 * values.len()
 }
 
 /// `L(v) + addend` of [`crate::activation`], with `$saturate` as the first instruction, which makes `v` of the register.
@@ -129,7 +133,8 @@ macro_rules! interpolate {
                 spread = in(reg) 65_535,
                 one = in(reg) 1_024,
                 addend = in(reg) $addend,
-                options(pure, readonly, nostack, preserves_flags),
+                // Not `preserves_flags`: SSAT and SMLAD set Q.
+                options(pure, readonly, nostack),
             );
         }
         result
@@ -148,363 +153,232 @@ pub(crate) fn interpolate_half(v: i32, addend: i32) -> i32 {
     interpolate!("ssat {v}, #20, {v}, asr #1", v, addend)
 }
 
-/// See [`crate::kernel::Vector::new`].
-#[inline(always)]
-pub(crate) fn total(values: &[i16]) -> i32 {
-    let (blocks, rest) = values.as_chunks::<8>();
-    let pairs = |total, values: &[i16]| values.as_chunks::<2>().0.iter().fold(total, add_pair);
-    pairs(blocks.iter().fold(0, |total, block| pairs(total, block)), rest)
-}
+/// An address in [`run`], or a number.
+type Word = MaybeUninit<u32>;
 
-#[inline(always)]
-fn add_pair(mut total: i32, &[low, high]: &[i16; 2]) -> i32 {
-    let pair = i32::from(low) & 0xffff | i32::from(high) << 16;
-    // SAFETY: arithmetic on registers.
-    unsafe {
-        asm!(
-            "smlad {total}, {pair}, {ones}, {total}",
-            total = inout(reg) total,
-            pair = in(reg) pair,
-            ones = in(reg) 0x0001_0001,
-            options(pure, nomem, nostack, preserves_flags),
-        );
-    }
-    total
-}
-
-/// How many tiles there are that [`run`] can read: it takes two columns at a time, and words.
-#[inline(always)]
-fn whole_tiles(product: Product<'_>) -> usize {
-    let (tiles, values) = (product.tiles, product.vector.values);
-    if values.is_empty() {
-        return usize::MAX;
-    }
-    if !values.len().is_multiple_of(2) || (tiles.as_ptr().addr() | values.as_ptr().addr()) % 4 != 0 {
-        return 0;
-    }
-    tiles.len() / (2 * values.len())
-}
-
-/// What one product needs at the start of each tile; loaded by one instruction.
+/// What one product needs at the start of each tile; loaded by one instruction, but for the last word.
 #[repr(C)]
 struct Pass {
     tiles: *const i16,
     /// `-128·Σx`: the low halves of both rows' `B`, those of both `256·A + B`, and the high halves of these.
-    start: [i32; 6],
+    start: [Word; 6],
     activations: *const i16,
-    /// Where the code for this number of columns begins.
-    entry: Code,
+    /// Where the code for this number of columns begins; before the first tile, where all that is not set is computed.
+    entry: u32,
+    /// Where it goes on after the blocks of eight; before the first tile, the number of columns.
+    done: u32,
 }
 
-/// For a product of more columns than the straight code takes at once.
-#[repr(C)]
-struct Loop {
-    /// Behind the last activation of a whole block.
-    end: *const i16,
-    /// The code for the columns that are left.
-    rest: Code,
-}
-
-/// What [`run`] copies to its stack: the order is that in which its instructions load several words.
-#[repr(C)]
-struct State {
-    /// `b + S(W·x)` of the tile in progress.
-    partial: [i32; 4],
-    bias: *const i32,
-    input: Pass,
-    /// Where to go when all blocks of `W` are done.
-    input_done: Code,
-    sums_end: MaybeUninit<*const i32>,
-    shift: u32,
-    sums: MaybeUninit<*const i32>,
-    multipliers: *const u32,
-    recurrent: Pass,
-    recurrent_done: Code,
-    // From here on it is not copied.
-    input_loop: Loop,
-    recurrent_loop: Loop,
-}
-
-/// An address in [`run`].
-type Code = u32;
-
-/// Places in the code of one product.
-#[repr(C)]
-struct Entry {
-    /// For the columns that are left after the last block: 0, 2, 4 and 6 of them.
-    rest: [Code; 4],
-    /// Behind the straight code for whole blocks, all of the same size.
-    blocks_end: Code,
-    /// Whether to go through that code once more.
-    again: Code,
-}
-
-/// The table at the start of [`run`], behind its first instruction.
-#[repr(C)]
-struct Entries {
-    input: Entry,
-    recurrent: Entry,
-}
-
-impl Entries {
+impl Pass {
     #[inline(always)]
-    fn get() -> &'static Self {
-        let start = (run as unsafe extern "C" fn(_, _, _)) as *const u8;
-        // The first instruction of `run` has four bytes, the table follows at a multiple of four, and the lowest bit of a
-        // function's address says Thumb.
-        let table = start.map_addr(|address| ((address & !1) + 7) & !3);
-        // SAFETY: it is there, in the order of the fields.
-        unsafe { &*table.cast() }
+    fn new(product: Product<'_>, entry: u32) -> Self {
+        let values = product.vector.values;
+        Self {
+            tiles: product.tiles.as_ptr(),
+            start: [Word::uninit(); 6],
+            activations: values.as_ptr(),
+            entry,
+            done: values.len() as u32,
+        }
     }
 }
 
-/// Bytes of the code for one block of eight columns.
-const BLOCK_BYTES: u32 = 116;
-/// Blocks in the straight code for the product with the input, and for the recurrent one; powers of two.
-const INPUT_BLOCKS: usize = 2;
-const RECURRENT_BLOCKS: usize = 4;
-
-/// What [`run`] needs for one product, by its number of columns. The first time the straight code does 1 to all of its
-/// blocks, the others all.
-#[inline(always)]
-fn pass(product: Product<'_>, places: &Entry, straight: usize) -> (Pass, Code, Loop) {
-    let values = product.vector.values;
-    let blocks = values.len() / 8;
-    let rest = places.rest[values.len() / 2 % 4];
-    let first = match blocks {
-        0 => rest,
-        _ => places.blocks_end - BLOCK_BYTES * ((blocks - 1) % straight + 1) as u32,
-    };
-    let done = if blocks <= straight { rest } else { places.again };
-    let start = -128 * i64::from(product.vector.total);
-    let (low, high) = (start as i32, (start >> 32) as i32);
-    let pass = Pass {
-        tiles: product.tiles.as_ptr(),
-        start: [low, low, low, low, high, high],
-        activations: values.as_ptr(),
-        entry: first,
-    };
-    (pass, done, Loop { end: values.as_ptr().wrapping_add(8 * blocks), rest })
-}
-
-/// Activations in r0 to r3, values in r4 and lr: one block of eight columns. 29 instructions, 116 bytes.
-macro_rules! block {
-    () => {
-        "
-        ldm.w r12!, {{r0-r3}}
-        ldm.w r5!, {{r4, lr}}
-        smlald r8, r10, r4, r0
-        uxtb16 r4, r4
-        smlad r6, r4, r0, r6
-        smlald r8, r10, lr, r1
-        uxtb16 lr, lr
-        smlad r6, lr, r1, r6
-        ldm.w r5!, {{r4, lr}}
-        smlald r8, r10, r4, r2
-        uxtb16 r4, r4
-        smlad r6, r4, r2, r6
-        smlald r8, r10, lr, r3
-        uxtb16 lr, lr
-        smlad r6, lr, r3, r6
-        ldm.w r5!, {{r4, lr}}
-        smlald r9, r11, r4, r0
-        uxtb16 r4, r4
-        smlad r7, r4, r0, r7
-        smlald r9, r11, lr, r1
-        uxtb16 lr, lr
-        smlad r7, lr, r1, r7
-        ldm.w r5!, {{r4, lr}}
-        smlald r9, r11, r4, r2
-        uxtb16 r4, r4
-        smlad r7, r4, r2, r7
-        smlald r9, r11, lr, r3
-        uxtb16 lr, lr
-        smlad r7, lr, r3, r7
-        "
-    };
-}
-
-/// Two columns: activations in the first register, the values of both pairs in the others.
-macro_rules! two_columns {
-    ($x:literal, $first:literal, $second:literal) => {
-        concat!(
-            "smlald r8, r10, ",
-            $first,
-            ", ",
-            $x,
-            "\n",
-            "uxtb16 ",
-            $first,
-            ", ",
-            $first,
-            "\n",
-            "smlad r6, ",
-            $first,
-            ", ",
-            $x,
-            ", r6\n",
-            "smlald r9, r11, ",
-            $second,
-            ", ",
-            $x,
-            "\n",
-            "uxtb16 ",
-            $second,
-            ", ",
-            $second,
-            "\n",
-            "smlad r7, ",
-            $second,
-            ", ",
-            $x,
-            ", r7\n",
-        )
-    };
-}
-
-/// From the sums to the rows' accumulators: r8, r6, r9, r7.
-macro_rules! separate {
-    () => {
-        "
-        lsr r8, r8, #8
-        orr r8, r8, r10, lsl #24
-        sub r8, r8, r6, asr #8
-        lsr r9, r9, #8
-        orr r9, r9, r11, lsl #24
-        sub r9, r9, r7, asr #8
-        "
-    };
-}
-
-/// All columns of a product. Control comes from `entry`; it leaves at the end. `$done` is the offset of where to go after
-/// the last block, `$end` and `$rest` those within the [`State`] to which `self` points.
-macro_rules! columns {
-    ($name:literal, $blocks:literal, $done:literal, $end:literal, $rest:literal) => {
-        concat!(
-            ".Lemberloop_",
-            $name,
-            "_blocks:\n",
-            ".rept ",
-            $blocks,
-            "\n",
-            block!(),
-            ".endr\n",
-            ".Lemberloop_",
-            $name,
-            "_blocks_end:\n",
-            "ldr pc, [sp, #",
-            $done,
-            "]\n",
-            ".Lemberloop_",
-            $name,
-            "_again:\n",
-            "ldr r0, [sp, #{this}]\n",
-            "ldr r1, [r0, #",
-            $end,
-            "]\n",
-            "cmp r12, r1\n",
-            "bne.w .Lemberloop_",
-            $name,
-            "_blocks\n",
-            "ldr pc, [r0, #",
-            $rest,
-            "]\n",
-            ".Lemberloop_",
-            $name,
-            "_rest_6:\n",
-            "ldm r12!, {{r0-r2}}\n",
-            "ldm r5!, {{r3, r4, lr}}\n",
-            two_columns!("r0", "r3", "r4"),
-            "smlald r8, r10, lr, r1\n",
-            "uxtb16 lr, lr\n",
-            "smlad r6, lr, r1, r6\n",
-            "ldm r5!, {{r3, r4, lr}}\n",
-            "smlald r9, r11, r3, r1\n",
-            "uxtb16 r3, r3\n",
-            "smlad r7, r3, r1, r7\n",
-            two_columns!("r2", "r4", "lr"),
-            "b .Lemberloop_",
-            $name,
-            "_rest_0\n",
-            ".Lemberloop_",
-            $name,
-            "_rest_4:\n",
-            "ldm r12!, {{r0, r1}}\n",
-            "ldm r5!, {{r2, r3, r4, lr}}\n",
-            two_columns!("r0", "r2", "r3"),
-            two_columns!("r1", "r4", "lr"),
-            "b .Lemberloop_",
-            $name,
-            "_rest_0\n",
-            ".Lemberloop_",
-            $name,
-            "_rest_2:\n",
-            "ldr r0, [r12]\n",
-            "ldm r5!, {{r3, r4}}\n",
-            two_columns!("r0", "r3", "r4"),
-            ".Lemberloop_",
-            $name,
-            "_rest_0:\n",
-        )
-    };
-}
-
-/// The table of [`Entry`].
-macro_rules! entry {
-    ($name:literal) => {
-        concat!(
-            // The lowest bit of an address says Thumb.
-            ".word .Lemberloop_",
-            $name,
-            "_rest_0 + 1\n",
-            ".word .Lemberloop_",
-            $name,
-            "_rest_2 + 1\n",
-            ".word .Lemberloop_",
-            $name,
-            "_rest_4 + 1\n",
-            ".word .Lemberloop_",
-            $name,
-            "_rest_6 + 1\n",
-            ".word .Lemberloop_",
-            $name,
-            "_blocks_end + 1\n",
-            ".word .Lemberloop_",
-            $name,
-            "_again + 1\n",
-        )
-    };
+/// What [`run`] works from: the order is that in which its instructions load several words.
+#[repr(C)]
+struct State {
+    /// `b + S(W·x)` of the tile in progress.
+    input_part: MaybeUninit<[i32; 4]>,
+    bias: *const i32,
+    input: Pass,
+    sums_end: Word,
+    shift: u32,
+    sums: Word,
+    multipliers: *const u32,
+    recurrent: Pass,
+    /// Of each product the end of the activations in blocks, and the code for the columns that are left. This is not
+    /// copied to the stack; in its place there lies a pointer to the state.
+    loops: [Word; 4],
 }
 
 /// The next `tiles` tiles, at least one, into `sums`.
+///
+/// A copy of the state lies on the stack. r5 points into a product's tiles, r12 to activations; r6 and r7 are the sums of the
+/// second and the fourth row, r10:r8 and r11:r9 those of both pairs; activations and values come into the others.
 ///
 /// # Safety
 /// What [`Sums::next`] says.
 #[unsafe(naked)]
 unsafe extern "C" fn run(state: *mut State, sums: *mut [i32; 4], tiles: usize) {
     naked_asm!(
+        // Two columns of a pair of rows: 256·A + B, then B.
+        ".macro EMBERLOOP_FIRST x, values",
+        "smlald r8, r10, \\values, \\x",
+        "uxtb16 \\values, \\values",
+        "smlad r6, \\values, \\x, r6",
+        ".endm",
+        ".macro EMBERLOOP_SECOND x, values",
+        "smlald r9, r11, \\values, \\x",
+        "uxtb16 \\values, \\values",
+        "smlad r7, \\values, \\x, r7",
+        ".endm",
+        // All columns of a product, `blocks` blocks of eight in straight code: 29 instructions and 116 bytes each. Control
+        // comes from `entry`; it leaves at the end, with the rows' accumulators in r8, r6, r9 and r7. `done` lies so far
+        // behind the stack pointer, what belongs to a loop so far behind the state.
+        ".macro EMBERLOOP_COLUMNS name, blocks, done, loop",
+        ".Lemberloop_\\name\\()_blocks:",
+        ".rept \\blocks",
+        "ldm.w r12!, {{r0-r3}}",
+        "ldm.w r5!, {{r4, lr}}",
+        "EMBERLOOP_FIRST r0, r4",
+        "EMBERLOOP_FIRST r1, lr",
+        "ldm.w r5!, {{r4, lr}}",
+        "EMBERLOOP_FIRST r2, r4",
+        "EMBERLOOP_FIRST r3, lr",
+        "ldm.w r5!, {{r4, lr}}",
+        "EMBERLOOP_SECOND r0, r4",
+        "EMBERLOOP_SECOND r1, lr",
+        "ldm.w r5!, {{r4, lr}}",
+        "EMBERLOOP_SECOND r2, r4",
+        "EMBERLOOP_SECOND r3, lr",
+        ".endr",
+        ".Lemberloop_\\name\\()_blocks_end:",
+        "ldr pc, [sp, #\\done]",
+        ".Lemberloop_\\name\\()_again:",
+        "ldr r0, [sp, #{loops}]",
+        "ldrd r1, r0, [r0, #\\loop]",
+        "cmp r12, r1",
+        "bne.w .Lemberloop_\\name\\()_blocks",
+        "bx r0",
+        ".Lemberloop_\\name\\()_6:",
+        "ldr r0, [r12], #4",
+        "ldm r5!, {{r3, r4}}",
+        "EMBERLOOP_FIRST r0, r3",
+        "EMBERLOOP_SECOND r0, r4",
+        ".Lemberloop_\\name\\()_4:",
+        "ldr r0, [r12], #4",
+        "ldm r5!, {{r3, r4}}",
+        "EMBERLOOP_FIRST r0, r3",
+        "EMBERLOOP_SECOND r0, r4",
+        ".Lemberloop_\\name\\()_2:",
+        "ldr r0, [r12]",
+        "ldm r5!, {{r3, r4}}",
+        "EMBERLOOP_FIRST r0, r3",
+        "EMBERLOOP_SECOND r0, r4",
+        ".Lemberloop_\\name\\()_0:",
+        "lsr r8, r8, #8",
+        "orr r8, r8, r10, lsl #24",
+        "sub r8, r8, r6, asr #8",
+        "lsr r9, r9, #8",
+        "orr r9, r9, r11, lsl #24",
+        "sub r9, r9, r7, asr #8",
+        ".endm",
+        // By half the number of columns that the blocks leave; the lowest bit of an address says Thumb.
+        ".macro EMBERLOOP_TABLE name, blocks",
+        ".word .Lemberloop_\\name\\()_0 + 1",
+        ".word .Lemberloop_\\name\\()_2 + 1",
+        ".word .Lemberloop_\\name\\()_4 + 1",
+        ".word .Lemberloop_\\name\\()_6 + 1",
+        ".word .Lemberloop_\\name\\()_blocks_end + 1 - 116",
+        ".word .Lemberloop_\\name\\()_again + 1",
+        ".word \\blocks - 1",
+        ".endm",
         "emberloop_stage_shared:",
         "b.w 4f",
+        // The first tile comes here, four bytes behind the start.
+        "emberloop_stage_recurrent_prepare:",
+        "ldr r0, [sp, #{loops}]",
+        "add sp, sp, #{loops}",
+        "add r1, r0, #{loops}",
+        "adds r0, #{input}",
+        "adr.w r3, 10f",
+        "bl 20f",
+        "adds r0, #{recurrent} - {input}",
+        "adds r1, #8",
+        "adr.w r3, 11f",
+        "bl 20f",
+        "subs r0, #{recurrent}",
+        "b.w 3f",
+        // Completes the pass at r0 and its two words at r1; the table is at r3.
+        "20:",
+        "push {{r0, r1, lr}}",
+        "ldr r10, [r0, #28]",
+        "ldr r2, [r0, #36]",
+        "mov r1, r10",
+        "movs r0, #0",
+        "mov r12, #0x10001",
+        "lsrs lr, r2, #3",
+        "beq 22f",
+        "21:",
+        "ldm r1!, {{r4-r7}}",
+        "smlad r0, r4, r12, r0",
+        "smlad r0, r5, r12, r0",
+        "smlad r0, r6, r12, r0",
+        "smlad r0, r7, r12, r0",
+        "subs lr, lr, #1",
+        "bne 21b",
+        "22:",
+        "ands lr, r2, #6",
+        "beq 24f",
+        "23:",
+        "ldr r4, [r1], #4",
+        "smlad r0, r4, r12, r0",
+        "subs lr, lr, #2",
+        "bne 23b",
+        "24:",
+        "rsbs r0, r0, #0",
+        "lsls r4, r0, #7",
+        "mov r5, r4",
+        "mov r6, r4",
+        "mov r7, r4",
+        "asr r8, r0, #25",
+        "mov r9, r8",
+        // lr: the code for the rest; r11: that for these columns; r12: that after the blocks. The first time the straight
+        // code does 1 to all of its blocks, then all.
+        "ubfx lr, r2, #1, #2",
+        "ldr lr, [r3, lr, lsl #2]",
+        "mov r11, lr",
+        "mov r12, lr",
+        "lsrs r2, r2, #3",
+        "beq 25f",
+        "subs r1, r2, #1",
+        "ldr r0, [r3, #24]",
+        "cmp r1, r0",
+        "it hi",
+        "ldrhi r12, [r3, #20]",
+        "ands r1, r0",
+        "ldr r11, [r3, #16]",
+        "movs r0, #116",
+        "mls r11, r1, r0, r11",
+        "25:",
+        "pop {{r0, r1}}",
+        "adds r3, r0, #4",
+        "stm r3, {{r4-r12}}",
+        "add r10, r10, r2, lsl #4",
+        "strd r10, lr, [r1]",
+        "pop {{pc}}",
         ".balign 4",
-        entry!("input"),
-        entry!("recurrent"),
+        "10:",
+        "EMBERLOOP_TABLE input, {input_blocks}",
+        "11:",
+        "EMBERLOOP_TABLE recurrent, {recurrent_blocks}",
+        "emberloop_stage_shared_2:",
         "4:",
         "push {{r0, r4-r11, lr}}",
         "add r2, r1, r2, lsl #4",
         "str r2, [r0, #{sums_end}]",
         "str r1, [r0, #{sums}]",
-        "add r12, r0, #64",
+        "3:",
+        "add r12, r0, #{shift}",
         "ldm r12, {{r1-r12, lr}}",
         "push {{r1-r12, lr}}",
-        "add r12, r0, #16",
+        "add r12, r0, #{bias}",
         "ldm r12, {{r1-r12}}",
         "push {{r1-r12}}",
         "sub sp, sp, #16",
-
         "emberloop_stage_input:",
-        "5: ldm sp, {{r0-r12, pc}}",
-        columns!("input", "2", "56", "116", "120"),
-        separate!(),
+        "5:",
+        "ldm sp, {{r0-r12, pc}}",
+        "EMBERLOOP_COLUMNS input, {input_blocks}, {input} + 36, {loops}",
         // b + S(W·x)
         "emberloop_stage_scale:",
         "ldr r4, [sp, #{bias}]",
@@ -516,12 +390,10 @@ unsafe extern "C" fn run(state: *mut State, sums: *mut [i32; 4], tiles: usize) {
         "smlawb r2, r9, r12, r2",
         "smlawb r3, r7, lr, r3",
         "stm sp, {{r0-r5}}",
-
         "emberloop_stage_recurrent:",
-        "add r0, sp, #{input_done}",
+        "add r0, sp, #{recurrent} - 20",
         "ldm r0, {{r0-r12, pc}}",
-        columns!("recurrent", "4", "112", "124", "128"),
-        separate!(),
+        "EMBERLOOP_COLUMNS recurrent, {recurrent_blocks}, {recurrent} + 36, {loops} + 8",
         // + S(U·h), shifted
         "emberloop_stage_scale_2:",
         "ldr r4, [sp, #{multipliers}]",
@@ -541,31 +413,35 @@ unsafe extern "C" fn run(state: *mut State, sums: *mut [i32; 4], tiles: usize) {
         "stm r0, {{r1-r5}}",
         "cmp r3, r1",
         "bne.w 5b",
-
-        "emberloop_stage_shared_2:",
-        "ldr r0, [sp, #{this}]",
+        "emberloop_stage_shared_3:",
+        "ldr r0, [sp, #{loops}]",
         "strd r4, r5, [r0, #{multipliers}]",
         "ldm sp, {{r1-r6}}",
         "stm r0, {{r1-r6}}",
-        "add sp, sp, #{this}",
+        "add sp, sp, #{loops}",
         "pop {{r0, r4-r11, pc}}",
         "emberloop_stage_end:",
+        ".purgem EMBERLOOP_FIRST",
+        ".purgem EMBERLOOP_SECOND",
+        ".purgem EMBERLOOP_COLUMNS",
+        ".purgem EMBERLOOP_TABLE",
+        input_blocks = const 2,
+        recurrent_blocks = const 4,
         bias = const offset_of!(State, bias),
-        sums = const offset_of!(State, sums),
+        input = const offset_of!(State, input),
         sums_end = const offset_of!(State, sums_end),
+        shift = const offset_of!(State, shift),
+        sums = const offset_of!(State, sums),
         multipliers = const offset_of!(State, multipliers),
-        input_done = const offset_of!(State, input_done),
-        // The first word that is not copied; in its place lies the pointer to the state.
-        this = const offset_of!(State, input_loop),
+        recurrent = const offset_of!(State, recurrent),
+        loops = const offset_of!(State, loops),
     )
 }
 
-// The offsets that the code above has as numbers.
+// The order that the code above relies on.
 const _: () = {
-    assert!(offset_of!(State, bias) == 16 && offset_of!(State, shift) == 64);
-    assert!(offset_of!(State, input.activations) == 48 && offset_of!(State, input.entry) == 52);
-    assert!(offset_of!(State, input_done) == 56 && offset_of!(State, input_loop) == 116);
-    assert!(offset_of!(State, recurrent.activations) == 104 && offset_of!(State, recurrent.entry) == 108);
-    assert!(offset_of!(State, recurrent_done) == 112 && offset_of!(State, recurrent_loop) == 124);
-    assert!(INPUT_BLOCKS == 2 && RECURRENT_BLOCKS == 4);
+    assert!(offset_of!(Pass, activations) == 28 && offset_of!(Pass, entry) == 32 && offset_of!(Pass, done) == 36);
+    assert!(offset_of!(State, input) == 20 && offset_of!(State, bias) == 16 && offset_of!(State, sums_end) == 60);
+    assert!(offset_of!(State, shift) == 64 && offset_of!(State, sums) == 68 && offset_of!(State, multipliers) == 72);
+    assert!(offset_of!(State, recurrent) == 76 && offset_of!(State, loops) == 116);
 };

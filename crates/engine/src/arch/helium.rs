@@ -39,20 +39,25 @@ impl<'a> Sums<'a> {
         let tiles = multipliers.len().min(bias.len()) / 4;
         let left = if holds(input, tiles) && holds(recurrent, tiles) { tiles } else { 0 };
         let prepare = (run as unsafe extern "C" fn(_, _, _)) as usize as u32 + 4;
-        let state = State {
-            input_way: Way::new(input),
-            input: Pass::new(input, prepare),
-            recurrent: Pass::new(recurrent, 0),
-            recurrent_way: Way::new(recurrent),
-            shift,
-            input_tiles: input.tiles.as_ptr(),
-            recurrent_tiles: recurrent.tiles.as_ptr(),
-            multipliers: multipliers.as_ptr(),
-            bias: bias.as_ptr(),
-            input_part: MaybeUninit::uninit(),
-        };
-        let tile = [2 * input.vector.values.len(), 2 * recurrent.vector.values.len()];
-        Self { state, left, group: MaybeUninit::uninit(), tile, borrowed: PhantomData }
+        // In one expression: made apart, the state would be copied.
+        Self {
+            state: State {
+                input_way: Way::new(input),
+                input: Pass::new(input, prepare),
+                recurrent: Pass::new(recurrent, 0),
+                recurrent_way: Way::new(recurrent),
+                shift,
+                input_tiles: input.tiles.as_ptr(),
+                recurrent_tiles: recurrent.tiles.as_ptr(),
+                multipliers: multipliers.as_ptr(),
+                bias: bias.as_ptr(),
+                input_part: MaybeUninit::uninit(),
+            },
+            left,
+            group: MaybeUninit::uninit(),
+            tile: [2 * input.vector.values.len(), 2 * recurrent.vector.values.len()],
+            borrowed: PhantomData,
+        }
     }
 
     /// Takes as many tiles as there are `sums`. Those beyond the last are left as they are.

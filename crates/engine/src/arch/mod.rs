@@ -16,7 +16,7 @@ mod thumb1_update;
 
 pub(crate) use copy::copy_groups;
 #[cfg(kernel = "dsp")]
-pub(crate) use dsp::{Sums, interpolate, interpolate_half, total};
+pub(crate) use dsp::{Sums, interpolate, interpolate_half};
 #[cfg(all(kernel = "dsp", feature = "gru"))]
 pub(crate) use dsp_update::{gru_constants, gru_update_reset_after};
 #[cfg(all(kernel = "dsp", feature = "lstm"))]

@@ -46,12 +46,14 @@ impl Operand {
     #[inline(always)]
     fn new(product: Product<'_>) -> Self {
         let vector = product.vector;
+        // At most 65,534 · 32,768, which fits.
+        let total: i32 = vector.values.iter().map(|&value| i32::from(value)).sum();
         Self {
             bytes: 2 * vector.columns,
             block_bytes: vector.values.len() / 8 * 16,
             activations: vector.values.as_ptr(),
             tiles: product.tiles.as_ptr(),
-            start: vector.total.wrapping_mul(-128),
+            start: total.wrapping_mul(-128),
         }
     }
 
