@@ -7,7 +7,7 @@
  * nothing on any core:      begin              end
  *   Thumb                   mov r9,r9 (46c9)   mov r10,r10 (46d2)
  *   RISC-V (a HINT)         slti x0,x0,0x101   slti x0,x0,0x102
- * The count of a region leaves both markers out.
+ * The count of a region leaves both markers out. A marker where none belongs is said: the compiler made one by chance.
  *
  * With `stages`, behind a region's count stand the counts of its stages 0, 1, ..., by where each instruction lies; they
  * add up to it. FILE has a line for each range of addresses, `START END STAGE`, sorted: START and END (exclusive) in
@@ -33,7 +33,8 @@
 #endif
 #define EXPORT __attribute__((visibility("default")))
 typedef uint64_t id_t_;
-struct qemu_plugin_tb; struct qemu_plugin_insn; struct qemu_info;
+struct qemu_plugin_tb; struct qemu_plugin_insn;
+struct qemu_info { const char *target_name; /* ... */ };
 typedef void (*tb_cb)(id_t_, struct qemu_plugin_tb *);
 typedef void (*exec_cb)(unsigned, void *);
 extern void qemu_plugin_register_vcpu_tb_trans_cb(id_t_, tb_cb);
@@ -62,6 +63,10 @@ static size_t n_ranges; static unsigned n_stages;
 static struct site { struct op *op; enum kind kind; unsigned stage; } *sites[MAXOPS + 1][SHARED + 1][MAXSTAGES];
 static uint64_t total, begin_at, in_stage[MAXSTAGES];
 static unsigned regions, stage; static bool whole, in_region, hist;
+/* Of the guest's architecture: what marks on one may be a common instruction on another. */
+static struct { const char *target; size_t size; uint32_t begin, end; } marks[] = {
+  { "arm", 2, 0x46c9, 0x46d2 }, { "riscv32", 4, 0x10102013, 0x10202013 }, { NULL, 0, 0, 0 }
+}, *mark = marks;
 static FILE *out;
 
 static void on_plain(unsigned cpu, void *u) {
@@ -74,6 +79,7 @@ static void on_plain(unsigned cpu, void *u) {
   in_stage[stage]++;
 }
 static void on_begin(unsigned cpu, void *u) {
+  if (in_region) fputs("icount: stray marker: a beginning within a region\n", out);
   total++; begin_at = total; in_region = true; stage = 0; whole = false;
   memset(in_stage, 0, sizeof in_stage);
 }
@@ -82,7 +88,7 @@ static void on_end(unsigned cpu, void *u) {
     fprintf(out, "icount: region %u: %" PRIu64, regions++, total - begin_at);
     for (unsigned k = 0; k < n_stages; k++) fprintf(out, " %" PRIu64, in_stage[k]);
     fputc('\n', out);
-  }
+  } else fputs("icount: stray marker: an end without a beginning\n", out);
   in_region = false; total++;
 }
 static struct op *op_of(struct qemu_plugin_insn *i) {
@@ -121,8 +127,8 @@ static void on_tb(id_t_ id, struct qemu_plugin_tb *tb) {
     memcpy(&w, qemu_plugin_insn_data(i), sz);
 #endif
     exec_cb f = on_plain;
-    if ((sz == 2 && w == 0x46c9) || (sz == 4 && w == 0x10102013)) f = on_begin;
-    if ((sz == 2 && w == 0x46d2) || (sz == 4 && w == 0x10202013)) f = on_end;
+    if (sz == mark->size && w == mark->begin) f = on_begin;
+    if (sz == mark->size && w == mark->end) f = on_end;
     qemu_plugin_register_vcpu_insn_exec_cb(i, f, 0, f == on_plain ? site_of(i) : NULL);
   }
 }
@@ -160,6 +166,8 @@ static bool read_stages(const char *path) {
 }
 EXPORT int qemu_plugin_install(id_t_ id, const struct qemu_info *info, int argc, char **argv) {
   out = stderr;
+  while (mark->target && strcmp(mark->target, info->target_name)) mark++;
+  if (!mark->target) { fprintf(stderr, "icount: no markers for %s\n", info->target_name); return 1; }
   for (int k = 0; k < argc; k++) {
     if (!strcmp(argv[k], "hist=on")) hist = true;
     else if (!strncmp(argv[k], "stages=", 7)) { if (!read_stages(argv[k] + 7)) return 1; }

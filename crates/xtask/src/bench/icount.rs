@@ -64,6 +64,9 @@ fn divide(regions: &[Region], steps: &[usize]) -> Result<Vec<Counts>> {
 
 /// Of each line `icount: region K: TOTAL STAGE0 STAGE1 ...`.
 fn regions(text: &str) -> Result<Vec<Region>> {
+    if let Some(stray) = text.lines().find(|line| line.starts_with("icount: stray marker")) {
+        return Err(format!("the plugin wrote `{stray}`: what it counted is worth nothing").into());
+    }
     text.lines().filter_map(|line| line.strip_prefix("icount: region ")).map(region).collect()
 }
 
@@ -106,5 +109,11 @@ mod tests {
     fn stages_that_do_not_add_up_are_an_error() {
         assert!(regions("icount: region 0: 100 60 39").unwrap_err().to_string().contains("100 60 39"));
         assert!(regions("icount: region 0: 100 x").is_err());
+    }
+
+    #[test]
+    fn a_marker_that_is_none_is_an_error() {
+        let text = "icount: region 0: 100\nicount: stray marker: an end without a beginning\n";
+        assert!(regions(text).unwrap_err().to_string().contains("an end without a beginning"));
     }
 }
