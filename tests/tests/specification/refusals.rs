@@ -81,7 +81,7 @@ fn changed(change: &str) -> Vec<Parsed> {
             every_row(&|row| row.weights[0] = -128).into_iter().chain(every_row(&last)).chain([token]).collect()
         }
         "a weight in a column or row beyond the last" => weights_beyond(),
-        "a multiplier or bias in a row beyond the last" => rows_beyond(),
+        "a multiplier or bias in a row beyond the last, or a multiplier of `U` in the head" => rows_beyond(),
         "a row whose sum can pass 2^31" => sums(),
         "bounds that are not what the weights give" => bounds(),
         "a scaler that can pass 32767" => scalers(),
