@@ -8,7 +8,7 @@ use std::env;
 use std::process::ExitCode;
 
 use emberloop_boards::{
-    Board, BoardError, BuildOptions, EmbeddedModel, Firmware, RunOptions, Runner, footprint, panic_paths,
+    Board, BoardError, BuildOptions, EmbeddedModel, Firmware, RunOptions, Runner, footprint, panic_paths, run_bare,
 };
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -34,7 +34,12 @@ fn trials(firmware: &Firmware, board: &Board) -> Vec<Trial> {
         ("a_panic_is_found", a_panic_is_found),
     ];
     match board.runner {
-        Runner::Qemu(_) => checks.push(("refuses_what_is_no_image", refuses_what_is_no_image)),
+        Runner::Qemu(_) => {
+            checks.push(("refuses_what_is_no_image", refuses_what_is_no_image));
+            if board.target.starts_with("thumb") {
+                checks.push(("its_kernels_compute_what_the_portable_code_does", kernels_are_exact));
+            }
+        }
         Runner::Probe(_) => checks.push(("a_model_that_is_too_large_does_not_link", too_large_does_not_link)),
     }
     let trial = |(name, check): (&str, Check)| {
@@ -94,6 +99,18 @@ fn panics(firmware: &Firmware, board: &Board, features: &[&str]) -> Result<Vec<S
     let folder = firmware.stage(&[model(SMALL, 64)])?;
     let features = [&["run"], features].concat();
     panic_paths(&firmware.build_bare(board, &folder.join("model.ember"), &features)?.elf)
+}
+
+/// On the core itself: the host cannot run them.
+fn kernels_are_exact(firmware: &Firmware, board: &Board) -> Result<(), Failed> {
+    let folder = firmware.stage(&[model(SMALL, 64)])?;
+    let binary = firmware.build_bare(board, &folder.join("model.ember"), &["kernels"])?;
+    match run_bare(&binary, &RunOptions::default())? {
+        0 => Ok(()),
+        20 => Err("a kernel's sums are not those of the portable code".into()),
+        21 => Err("a kernel's updates are not those of NUMERICS 8".into()),
+        status => Err(format!("expected status 0, found {status}").into()),
+    }
 }
 
 fn refuses_what_is_no_image(firmware: &Firmware, board: &Board) -> Result<(), Failed> {

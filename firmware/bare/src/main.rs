@@ -8,7 +8,7 @@
 use core::hint::black_box;
 
 use emberloop_image::include_image;
-#[cfg(feature = "run")]
+#[cfg(all(feature = "run", not(feature = "kernels")))]
 use {
     emberloop_engine::{Network, self_test},
     emberloop_image::ram_words,
@@ -16,10 +16,12 @@ use {
 
 static MODEL: &[u8] = include_image!(env!("EMBERLOOP_MODEL"));
 /// Words of memory that the model needs.
-#[cfg(feature = "run")]
+#[cfg(all(feature = "run", not(feature = "kernels")))]
 const WORDS: usize = ram_words(MODEL);
 /// Numbers of a sample: the models of `cargo xtask bench-engine` have nine features.
+#[cfg(not(feature = "kernels"))]
 const FEATURES: usize = 9;
+#[cfg(not(feature = "kernels"))]
 const STEPS: usize = 100;
 
 #[cfg_attr(target_arch = "arm", cortex_m_rt::entry)]
@@ -32,7 +34,29 @@ fn main() -> ! {
     })
 }
 
+/// The status where a kernel computes other sums than the portable code, and where it makes other updates of them.
+#[cfg(feature = "kernels")]
+const OTHER: [i32; 2] = [20, 21];
+
+/// On random and on extreme values.
+#[cfg(feature = "kernels")]
+fn run(_: &[u8]) -> Result<(), i32> {
+    use emberloop_engine::kernel_check::{tile_sums, updates};
+
+    let mut workspace = [0; 6_000];
+    // So many cases at least, or nothing was shown.
+    match tile_sums(1, &mut workspace) {
+        Ok(cases) if cases > 5_000 => {}
+        _ => return Err(OTHER[0]),
+    }
+    match updates(1, 2_000) {
+        Ok(cases) if cases >= 10_000 => Ok(()),
+        _ => Err(OTHER[1]),
+    }
+}
+
 /// What a user's program does; the statuses are those of `firmware/README.md`.
+#[cfg(not(feature = "kernels"))]
 fn run(model: &[u8]) -> Result<(), i32> {
     #[cfg(not(feature = "parse"))]
     black_box(model);
