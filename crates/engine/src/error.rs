@@ -72,7 +72,10 @@ impl fmt::Display for NewError {
                 write!(f, "the model needs {expected} words of memory, but the network has {found}")
             }
             NewError::Cell { layer } => {
-                write!(f, "layer {layer}: this build has no such cell; enable the engine's feature rnn, lstm or gru")
+                write!(
+                    f,
+                    "layer {layer}: expected a cell that this build has, found another; enable the engine's feature of its name (rnn, lstm, gru)"
+                )
             }
         }
     }

@@ -1,12 +1,12 @@
 //! Integer inference of recurrent networks on microcontrollers: no allocation, no float, no panic.
 //!
 //! ```
-//! use emberloop_engine::{Image, Network, self_test};
+//! use emberloop_engine::{Image, Network, include_image, ram_words, self_test};
 //!
-//! static MODEL: &[u8] = emberloop_image::include_image!(concat!(
+//! static MODEL: &[u8] = include_image!(concat!(
 //!     env!("CARGO_MANIFEST_DIR"), "/../../models/japanese-vowels/model.ember"
 //! ));
-//! const WORDS: usize = emberloop_image::ram_words(MODEL);
+//! const WORDS: usize = ram_words(MODEL);
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let image = Image::parse(MODEL)?;                       // checks everything, once
@@ -36,6 +36,8 @@
 #![cfg_attr(any(kernel = "thumb1", kernel = "dsp", kernel = "helium"), deny(unsafe_code))]
 #![cfg_attr(not(any(kernel = "thumb1", kernel = "dsp", kernel = "helium")), forbid(unsafe_code))]
 #![warn(missing_docs)]
+// A build with fewer cells uses less of what they share.
+#![cfg_attr(not(all(feature = "rnn", feature = "lstm", feature = "gru")), allow(dead_code, unused_imports))]
 
 pub mod activation;
 #[cfg(any(kernel = "thumb1", kernel = "dsp", kernel = "helium"))]
@@ -66,7 +68,7 @@ mod softmax;
 mod tanh_table;
 mod update;
 
-pub use emberloop_image::{Image, ImageError};
+pub use emberloop_image::{Image, ImageError, include_image, ram_words};
 pub use error::{NewError, RestoreError, StepError};
 pub use network::{Counters, Network};
 pub use output::Output;

@@ -94,7 +94,9 @@ impl<'a, M: AsRef<[i32]> + AsMut<[i32]>> Network<'a, M> {
         if !crate::cells::reachable(self.image, self.plan, state) {
             return Err(RestoreError::Value);
         }
-        self.memory.as_mut().get_mut(..state.len()).ok_or(length)?.copy_from_slice(state);
+        let memory = self.memory.as_mut().get_mut(..state.len()).ok_or(length)?;
+        // Not `copy_from_slice`, which checks two equal lengths and could panic.
+        memory.iter_mut().zip(state).for_each(|(word, &saved)| *word = saved);
         Ok(())
     }
 
@@ -179,12 +181,13 @@ fn output(
     outputs: &mut [i32],
 ) -> Option<()> {
     let head = image.head();
-    match head.shape.pooling {
-        Pooling::Last | Pooling::Every => head::dense(&head, activations, outputs),
+    let seen = match head.shape.pooling {
+        Pooling::Last | Pooling::Every => activations,
         Pooling::Mean => {
             head::accumulate_mean(states, activations)?;
-            head::dense(&head, head::mean(states, scratch)?, outputs);
+            head::mean(states, scratch)?
         }
-    }
+    };
+    head::dense(&head, seen, outputs);
     Some(())
 }

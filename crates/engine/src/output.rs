@@ -46,7 +46,7 @@ impl<'n> Output<'n> {
 
     /// The label of [`Output::class`]; `None` for regression.
     pub fn label(&self) -> Option<&'n str> {
-        self.header.labels.split('\n').nth(self.class()?)
+        self.header.label(self.class()?)
     }
 
     /// Writes the classes' probabilities as Q0.15 (32768 is one) and returns how many; 0 for regression. `out` should

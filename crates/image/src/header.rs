@@ -121,13 +121,18 @@ pub enum Pooling {
     Every,
 }
 
-impl Header<'_> {
+impl<'a> Header<'a> {
     /// Width of the vector that the first layer sees.
     pub fn input_width(&self) -> usize {
         match self.input {
             InputShape::Features { features, .. } => usize::from(features),
             InputShape::Tokens { dimension, .. } => usize::from(dimension),
         }
+    }
+
+    /// The label of an output, or the name of a regression target.
+    pub fn label(&self, output: usize) -> Option<&'a str> {
+        names(self.labels).nth(output)
     }
 
     /// Numbers per raw sample: the features, or one token.
@@ -169,7 +174,18 @@ impl Header<'_> {
     }
 }
 
+/// The names of a list of one a line. Not `str::split`, whose search keeps a bounds check that could panic.
+pub(crate) fn names(list: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(list);
+    core::iter::from_fn(move || {
+        let list = rest?;
+        let end = list.bytes().position(|byte| byte == b'\n');
+        rest = end.and_then(|end| list.get(end + 1..));
+        end.map_or(Some(list), |end| list.get(..end))
+    })
+}
+
 /// Number of names in a list of one a line.
-fn lines(names: &str) -> usize {
-    names.bytes().filter(|&byte| byte == b'\n').count() + 1
+fn lines(list: &str) -> usize {
+    names(list).count()
 }

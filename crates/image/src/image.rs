@@ -114,7 +114,7 @@ impl<'a> Image<'a> {
 
     /// The label of an output, or the name of a regression target.
     pub fn label(&self, output: usize) -> Option<&'a str> {
-        self.header.labels.split('\n').nth(output)
+        self.header.label(output)
     }
 
     /// Fraction bits of a feature's raw number: a driver hands over `round(value · 2^fraction)`, the value in the unit of the
@@ -125,7 +125,7 @@ impl<'a> Image<'a> {
 
     /// The names of the input channels.
     pub fn channels(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        self.header.channels.split('\n')
+        crate::header::names(self.header.channels)
     }
 }
 

@@ -68,9 +68,9 @@ fn run(model: &[u8]) -> Result<(), i32> {
     #[cfg(feature = "run")]
     let mut memory = [0; WORDS];
     #[cfg(feature = "run")]
-    self_test(&image, &mut memory[..]).map_err(|_| 11)?;
+    self_test(&image, black_box(&mut memory[..])).map_err(|_| 11)?;
     #[cfg(feature = "run")]
-    let mut network = Network::new(&image, &mut memory[..]).map_err(|_| 10)?;
+    let mut network = Network::new(&image, black_box(&mut memory[..])).map_err(|_| 10)?;
 
     for _ in 0..STEPS {
         let sample = black_box([0; FEATURES]);
@@ -80,9 +80,36 @@ fn run(model: &[u8]) -> Result<(), i32> {
         let output = network.step(&sample).map_err(|_| 13)?.values();
         black_box(output);
     }
+    #[cfg(feature = "api")]
+    rest_of_the_api(&mut network, &image);
     #[cfg(feature = "panic")]
     black_box([0; FEATURES][black_box(0)]);
     Ok(())
+}
+
+/// What else a program may call: none of it may panic either. Nothing that the compiler could know beforehand.
+#[cfg(feature = "api")]
+fn rest_of_the_api(network: &mut Network<'_, &mut [i32]>, image: &emberloop_image::Image<'_>) {
+    let mut kept = [0; WORDS];
+    let saved = network.save();
+    let words = saved.len().min(kept.len());
+    kept.iter_mut().zip(saved).for_each(|(kept, saved)| *kept = *saved);
+    network.reset();
+    black_box(network.restore(kept.get(..black_box(words)).unwrap_or(&[])).is_ok());
+    black_box((network.counters(), network.state_words(), network.layer_state(black_box(0)).is_some()));
+    let mut probabilities = [0; 4];
+    let sample = [black_box(0); FEATURES];
+    if let Ok(output) = network.step(black_box(&sample[..])) {
+        black_box((output.class(), output.label(), output.fraction()));
+        black_box(output.probabilities(black_box(&mut probabilities)));
+    }
+    black_box(emberloop_engine::from_f32_bits(black_box(0x3f80_0000), black_box(3)));
+    black_box((image.label(black_box(1)), image.raw_fraction(black_box(1)), image.channels().count()));
+    black_box(emberloop_image::Sequences::parse(black_box(MODEL)).is_ok());
+    for layer in image.layers() {
+        black_box((layer.row_bounds(black_box(0), black_box(0)), layer.input.row(black_box(1)).count()));
+    }
+    black_box(image.head().row_bounds(black_box(0)));
 }
 
 /// Linked only where something may panic.

@@ -1,4 +1,5 @@
-//! Hand-written kernels, one file for each instruction set. Each is equal, bit for bit, to `crate::kernel::portable`.
+//! Hand-written kernels, one file for each instruction set. Each is equal, bit for bit, to the portable
+//! code: `crate::kernel::PortableSums`, `crate::update::portable`. `check` compares them, on the core itself.
 
 mod copy;
 #[cfg(kernel = "dsp")]
