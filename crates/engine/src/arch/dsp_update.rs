@@ -90,6 +90,7 @@ pub(crate) fn gru_update_reset_after(
 macro_rules! interpolate {
     ($value:literal, $pair:literal, $middle:literal, $one:literal, $addend:literal, $saturate:literal, $shift:literal) => {
         concat!(
+            activation!(begin),
             "ssat ",
             $value,
             ", #20, ",
@@ -136,6 +137,7 @@ macro_rules! interpolate {
             ", #",
             $shift,
             "\n",
+            activation!(end),
         )
     };
 }

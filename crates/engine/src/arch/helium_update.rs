@@ -17,6 +17,7 @@ use crate::TANH;
 macro_rules! tanh {
     ($value:literal, $index:literal, $low:literal, $high:literal) => {
         concat!(
+            activation!(begin),
             "vqshl.s32 ",
             $index,
             ", ",
@@ -63,6 +64,7 @@ macro_rules! tanh {
             ", ",
             $high,
             "\n",
+            activation!(end),
         )
     };
 }
@@ -71,6 +73,7 @@ macro_rules! tanh {
 macro_rules! sigmoid {
     ($value:literal, $index:literal, $low:literal, $high:literal) => {
         concat!(
+            activation!(begin),
             "vqshl.s32 ",
             $index,
             ", ",
@@ -121,6 +124,7 @@ macro_rules! sigmoid {
             ", ",
             $high,
             "\n",
+            activation!(end),
         )
     };
 }
@@ -130,6 +134,7 @@ macro_rules! sigmoid {
 macro_rules! two_sigmoids {
     ($bottom:literal, $top:literal, $index:literal, $low:literal, $high:literal) => {
         concat!(
+            activation!(begin),
             "vqshrnb.s32 ",
             $index,
             ", ",
@@ -200,6 +205,7 @@ macro_rules! two_sigmoids {
             ", ",
             $high,
             "\n",
+            activation!(end),
         )
     };
 }

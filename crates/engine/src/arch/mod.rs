@@ -1,6 +1,18 @@
 //! Hand-written kernels, one file for each instruction set. Each is equal, bit for bit, to the portable
 //! code: `crate::kernel::PortableSums`, `crate::update::portable`. `check` compares them, on the core itself.
 
+/// Stand before and behind the hand-written code of an activation, and say so in a section that is not loaded: words of
+/// START, END and the stage by which `cargo xtask bench-engine` counts the instructions between them.
+#[cfg(any(kernel = "thumb1", kernel = "dsp", kernel = "helium"))]
+macro_rules! activation {
+    (begin) => {
+        "771:\n"
+    };
+    (end) => {
+        "772:\n.pushsection .emberloop_stages, \"\", %progbits\n.word 771b, 772b, 5\n.popsection\n"
+    };
+}
+
 mod copy;
 #[cfg(kernel = "dsp")]
 mod dsp;
