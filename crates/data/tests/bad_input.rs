@@ -70,6 +70,21 @@ fn a_row_with_another_number_of_fields() {
 }
 
 #[test]
+fn the_line_is_that_of_an_editor() {
+    let text = "s,i,a,label\n1,1,1,x\n1,2,2,\"x\"\n\n1,3,\"high\nlow\",x\n1,4,3,x\n";
+    let short = "s,i,a,label\n1,1,1,\"x\n\ny\"\n1,2\n";
+    for (mark, end) in [("", "\n"), ("", "\r\n"), ("", "\r"), ("\u{feff}", "\n"), ("\u{feff}", "\r\n")] {
+        let error = csv(&format!("{mark}{}", text.replace('\n', end)));
+        assert!(error.starts_with("t.csv: line 5, column a: expected a number"), "{mark:?} {end:?}: {error}");
+        let error = csv(&format!("{mark}{}", short.replace('\n', end)));
+        let expected = "t.csv: line 5: expected 4 fields as in the header, found 2";
+        assert_eq!(error, expected, "{mark:?} {end:?}");
+    }
+    // The row after empty lines.
+    assert!(csv("s,i,a,label\r\n\r\n\r\n1,1\r\n").starts_with("t.csv: line 4: "));
+}
+
+#[test]
 fn cells_that_are_no_numbers() {
     let error = csv("s,i,a,label\n1,1,1.5,x\n1,2,high,x\n");
     assert_eq!(error, "t.csv: line 3, column a: expected a number, found \"high\"");

@@ -81,6 +81,33 @@ struct Reader<'a> {
     delimiter: u8,
     csv: csv::Reader<&'a [u8]>,
     header: Vec<String>,
+    lines: Lines<'a>,
+}
+
+/// Counts lines as an editor does. The csv crate's own count is short: it stops behind the `\r` of `\r\n`, and before
+/// empty lines.
+struct Lines<'a> {
+    /// What is not counted yet.
+    rest: &'a [u8],
+    /// The line that `rest` starts on, from 1.
+    line: u64,
+}
+
+impl Lines<'_> {
+    /// The line of the record that the csv crate says begins at `place`, counted from the start of the text.
+    fn of_record(&mut self, text_length: usize, place: usize) -> u64 {
+        let ahead = place.saturating_sub(text_length - self.rest.len()).min(self.rest.len());
+        // What is left of the line before, and empty lines.
+        let ends = self.rest[ahead..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let (passed, rest) = self.rest.split_at(ahead + ends);
+        let newlines = passed.iter().filter(|byte| **byte == b'\n').count();
+        // A `\r` alone ends a line as well: old files.
+        let returns =
+            passed.iter().enumerate().filter(|(at, byte)| **byte == b'\r' && passed.get(at + 1) != Some(&b'\n'));
+        self.line += (newlines + returns.count()) as u64;
+        self.rest = rest;
+        self.line
+    }
 }
 
 struct Row<'a> {
@@ -96,7 +123,8 @@ impl<'a> Reader<'a> {
         let header = csv.byte_headers().map(|header| {
             header.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect::<Vec<String>>()
         });
-        let mut reader = Reader { path, text, delimiter, csv, header: Vec::new() };
+        let mut reader =
+            Reader { path, text, delimiter, csv, header: Vec::new(), lines: Lines { rest: text, line: 1 } };
         reader.header = header.map_err(|error| reader.wrong("line 1", "a header", &error.to_string()))?;
         if reader.header.is_empty() {
             return Err(reader.wrong("line 1", "a header that names the columns", "an empty file"));
@@ -125,7 +153,8 @@ impl<'a> Reader<'a> {
             Ok(true) => {}
             Err(error) => return Err(self.wrong("somewhere", "CSV", &error.to_string())),
         }
-        let line = record.position().map_or(0, csv::Position::line);
+        let place = record.position().map_or(0, csv::Position::byte);
+        let line = self.lines.of_record(self.text.len(), place as usize);
         if record.len() != self.header.len() {
             let hint = match record.len() == self.header.len() + 1 && line <= 2 {
                 true => " (does the header lack the name of a leading index column?)",
