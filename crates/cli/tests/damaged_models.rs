@@ -132,7 +132,8 @@ fn an_image_cut_off_or_changed_or_of_another_version() {
     for other in [1, 9] {
         let mut version = bytes.clone();
         version[4] = other;
-        let said = format!("image format version {other}, but this build reads version 2");
+        let said =
+            format!("image format version {other}, but this build reads version 2: quantize the checkpoint again");
         all_refuse(&folder, IMAGE, &version, &[&said]);
     }
     all_refuse(&folder, IMAGE, b"something else", &["not an Emberloop image"]);

@@ -135,7 +135,10 @@ impl fmt::Display for ImageError {
             ImageError::Misaligned => f.write_str("image is not aligned to 4 bytes (embed it with include_image!)"),
             ImageError::NotAnImage => f.write_str("not an Emberloop image: expected it to start with \"EMBR\""),
             ImageError::Version { expected, found } => {
-                write!(f, "image format version {found}, but this build reads version {expected}")
+                write!(
+                    f,
+                    "image format version {found}, but this build reads version {expected}: quantize the checkpoint again"
+                )
             }
             ImageError::Layout { found } => {
                 write!(f, "weight layout {found}, but this build reads layout {}", crate::LAYOUT)
