@@ -9,7 +9,7 @@ use emberloop_quantize::{CompareOptions, Comparison, QuantizeError};
 
 use crate::model::{self, ImageFile};
 use crate::output::{self, bytes, percent};
-use crate::source::{Reader, Source};
+use crate::source::{self, Reader, Source};
 
 /// Compare a float checkpoint with the image made of it: accuracy of both, share of predictions that differ, error.
 #[derive(Args)]
@@ -32,6 +32,9 @@ impl Compare {
         let file = ImageFile::read(&self.image)?;
         let reader = Reader::of_checkpoint(&checkpoint);
         let dataset = self.source.load(&reader)?;
+        if model::refuses_missing(&checkpoint) || file.refuses_missing()? {
+            source::refuse_missing(&dataset)?;
+        }
         let options = CompareOptions { another_checkpoint: self.force };
         let comparison =
             emberloop_quantize::compare(&checkpoint, &file.bytes, &dataset, options).map_err(|error| match error {

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::model::Model;
 use crate::output::{self, percent};
-use crate::source::{Reader, Source};
+use crate::source::{self, Reader, Source};
 
 /// Evaluate a model: accuracy, F1 and confusion matrix, or RMSE, MAE and R².
 ///
@@ -57,6 +57,9 @@ impl Evaluate {
     pub fn run(self, json: bool) -> Result<()> {
         let model = Model::read(&self.model)?;
         let dataset = self.source.load(&Reader::of(&model)?)?;
+        if model.refuses_missing()? {
+            source::refuse_missing(&dataset)?;
+        }
         let start = Instant::now();
         let (arithmetic, metrics) = match &model {
             Model::Float(checkpoint) => ("float", emberloop_core::evaluate(checkpoint, &dataset, self.device)?.metrics),

@@ -43,8 +43,34 @@ impl Model {
             // Not even the first bytes are right: let the parser say so.
             return Ok(Model::Image(ImageFile::new(path, &bytes)?));
         }
+        // A safetensors file's header is JSON and stands behind its length. A shorter file may be a cut-off one.
+        if bytes.get(HEADER).is_some_and(|byte| *byte != b'{') {
+            bail!(
+                "{}: expected a device image (it starts with \"EMBR\") or a safetensors file, found neither: it starts with \"{}\"",
+                path.display(),
+                bytes[..=HEADER].escape_ascii()
+            );
+        }
         Ok(Model::Float(Box::new(Checkpoint::read(path)?)))
     }
+}
+
+/// Where the header of a safetensors file begins.
+const HEADER: usize = 8;
+
+impl Model {
+    /// Whether a missing number is an error.
+    pub fn refuses_missing(&self) -> Result<bool> {
+        match self {
+            Model::Float(checkpoint) => Ok(refuses_missing(checkpoint)),
+            Model::Image(file) | Model::Quantized(file, _) => file.refuses_missing(),
+        }
+    }
+}
+
+/// Whether a missing number is an error to a float checkpoint.
+pub fn refuses_missing(checkpoint: &Checkpoint) -> bool {
+    checkpoint.metadata.scaler.missing == emberloop_data::MissingPolicy::Error
 }
 
 impl ImageFile {
@@ -63,6 +89,12 @@ impl ImageFile {
                 path.display()
             ),
         }
+    }
+
+    /// Whether a missing number is an error.
+    pub fn refuses_missing(&self) -> Result<bool> {
+        let input = self.parse()?.header().input;
+        Ok(matches!(input, InputShape::Features { missing: emberloop_image::MissingPolicy::Error, .. }))
     }
 
     /// The image, borrowed.

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::model;
 use crate::output;
-use crate::source::{Reader, Source, SplitName};
+use crate::source::{self, Reader, Source, SplitName};
 
 /// Turn a checkpoint into integers: MODEL.ember for the board, MODEL.q.safetensors for people and tools.
 ///
@@ -71,6 +71,9 @@ impl Quantize {
         let reader = Reader::of_checkpoint(&checkpoint);
         let source = Source { data: self.calibrate, config: self.config, split: SplitName::Train };
         let calibration = source.load(&reader)?;
+        if model::refuses_missing(&checkpoint) {
+            source::refuse_missing(&calibration)?;
+        }
         let rounding = match self.rounding {
             RoundingChoice::Compensated => Rounding::Compensated,
             RoundingChoice::Nearest => Rounding::Nearest,

@@ -7,6 +7,7 @@ use emberloop_image::InputShape;
 
 use crate::model::{self, ImageFile};
 use crate::output;
+use crate::source::REFUSES_MISSING;
 
 /// Turns lines into raw samples.
 pub struct SampleReader {
@@ -198,7 +199,7 @@ impl SampleReader {
     pub fn explain(&self, error: StepError, line: usize) -> anyhow::Error {
         match error {
             StepError::Missing { feature } => anyhow!(
-                "stdin, line {line}, {}: expected a number, found none, which this model's policy is to refuse",
+                "stdin, line {line}, {}: expected a number, found none ({REFUSES_MISSING})",
                 self.names.get(feature).map_or("?", String::as_str)
             ),
             error => anyhow!("stdin, line {line}: {error}"),

@@ -108,6 +108,26 @@ impl Source {
     }
 }
 
+/// Refuses a missing value for a model that does, before any work is done: whatever the model's kind, in one wording.
+pub fn refuse_missing(dataset: &Dataset) -> Result<()> {
+    for sequence in &dataset.sequences {
+        if let Some(place) = sequence.values.iter().position(|value| value.is_nan()) {
+            let (step, channel) = (place / dataset.channels(), place % dataset.channels());
+            bail!(
+                "{}: sequence {}, step {}, {}: expected a number, found none ({REFUSES_MISSING})",
+                dataset.path.display(),
+                sequence.name,
+                step + 1,
+                dataset.channel_name(channel)
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Why a missing value is an error.
+pub const REFUSES_MISSING: &str = "the model refuses missing values; one trained with missing = \"hold_last\" or \"mean\" under [scaler] fills them in";
+
 /// What a model answers, in words.
 fn targets(schema: &Schema) -> String {
     let (what, names) = match &schema.targets {

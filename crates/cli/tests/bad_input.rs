@@ -130,12 +130,18 @@ fn values_that_are_missing_or_infinite() {
     folder.write("other.csv", "sequence,step,level,noise,label\nq,0,1,0,rise\nq,1,2,NaN,rise\n");
     for model in ["model/checkpoint.safetensors", "model/model.ember"] {
         let said = folder.refuses(&["evaluate", model, "--data", "other.csv"]);
-        assert_says(&said, &["other.csv: sequence q, step 1, channel noise"]);
+        assert_says(&said, &["other.csv: sequence q, step 2, noise: expected a number, found none (the model refuses"]);
     }
     let both = ["compare", "model/checkpoint.safetensors", "model/model.ember", "--data", "other.csv"];
-    assert_says(&folder.refuses(&both), &["other.csv: sequence q, step 1, channel noise"]);
+    assert_says(
+        &folder.refuses(&both),
+        &["other.csv: sequence q, step 2, noise: expected a number, found none (the model refuses"],
+    );
     let quantize = ["quantize", "model/checkpoint.safetensors", "--calibrate", "other.csv"];
-    assert_says(&folder.refuses(&quantize), &["other.csv: sequence q, step 1, channel noise"]);
+    assert_says(
+        &folder.refuses(&quantize),
+        &["other.csv: sequence q, step 2, noise: expected a number, found none (the model refuses"],
+    );
 }
 
 #[test]
@@ -262,7 +268,12 @@ fn arguments_that_do_not_go_together() {
     assert_says(&said, &["no board: give --board NAME, one of ", "qemu-m4 ("]);
     assert_says(&folder.refuses(&["flash", "model/model.ember", "--board", "qemu-m5"]), &["qemu-m5", "qemu-m55"]);
     // Text that is no model.
-    assert_says(&folder.refuses(&["inspect", "train.toml"]), &["train.toml: not a valid safetensors file"]);
+    let said = folder.refuses(&["inspect", "other.csv"]);
+    assert_says(&said, &["other.csv: expected a device image", "found neither: it starts with \"sequence,\""]);
+    assert_says(
+        &folder.refuses(&["inspect", "train.toml"]),
+        &["train.toml: expected a device image", "or a safetensors file, found neither: it starts with"],
+    );
 }
 
 #[test]

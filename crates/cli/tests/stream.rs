@@ -89,7 +89,7 @@ fn lines_that_are_no_samples() {
         ("20,inf\n", "stdin, line 1, noise: expected a finite number, found \"inf\""),
         ("level,nose\n20,0\n", "stdin, line 1: the header lacks \"noise\"; it has level, nose"),
         ("level,noise,level\n20,0,1\n", "stdin, line 1: the header names \"level\" twice"),
-        ("NaN,0\n", "stdin, line 1, level: expected a number, found none, which this model's policy is to refuse"),
+        ("NaN,0\n", "stdin, line 1, level: expected a number, found none (the model refuses missing values; "),
         (",0\n", "stdin, line 1, level: expected a number, found none"),
     ] {
         assert_says(&folder.pipe(&RUN, input).fails(), &[says]);
