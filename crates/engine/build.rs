@@ -9,9 +9,13 @@ use std::env;
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rustc-check-cfg=cfg(kernel, values(\"portable\", \"thumb1\", \"dsp\", \"helium\"))");
+    println!("cargo::rustc-check-cfg=cfg(armv8m)");
     let target = env::var("TARGET").unwrap_or_default();
     let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
     println!("cargo::rustc-cfg=kernel=\"{}\"", kernel(&target, &cpu(&flags)));
+    if target.starts_with("thumbv8m.main") {
+        println!("cargo::rustc-cfg=armv8m");
+    }
 }
 
 fn kernel(target: &str, cpu: &str) -> &'static str {

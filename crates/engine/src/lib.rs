@@ -35,7 +35,7 @@
 // Only hand-written kernels need it, each in its own file of `arch`; on the host and on cores without one there is none.
 #![cfg_attr(any(kernel = "thumb1", kernel = "dsp", kernel = "helium"), deny(unsafe_code))]
 #![cfg_attr(not(any(kernel = "thumb1", kernel = "dsp", kernel = "helium")), forbid(unsafe_code))]
-#![warn(missing_docs)]
+#![warn(missing_docs, clippy::undocumented_unsafe_blocks)]
 // A build with fewer cells uses less of what they share.
 #![cfg_attr(not(all(feature = "rnn", feature = "lstm", feature = "gru")), allow(dead_code, unused_imports))]
 

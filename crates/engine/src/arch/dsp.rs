@@ -210,6 +210,7 @@ struct State {
 #[unsafe(naked)]
 unsafe extern "C" fn run(state: *mut State, sums: *mut [i32; 4], tiles: usize) {
     naked_asm!(
+        extension!(),
         // Two columns of a pair of rows: 256·A + B, then B.
         ".macro EMBERLOOP_FIRST x, values",
         "smlald r8, r10, \\values, \\x",

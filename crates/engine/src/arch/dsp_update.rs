@@ -190,6 +190,7 @@ macro_rules! lstm_tanh {
 #[unsafe(naked)]
 unsafe extern "C" fn lstm(gates: &[[i32; 4]; 4], cell: &mut [i32; 4], next: &mut [i16; 4], constants: &LstmConstants) {
     naked_asm!(
+        extension!(),
         "push {{r4-r11, lr}}",
         "ldm r3, {{r3-r9, lr}}",
         "2:",
@@ -235,6 +236,7 @@ unsafe extern "C" fn gru(
     constants: &GruConstants,
 ) {
     naked_asm!(
+        extension!(),
         "ldr r12, [sp]",
         "push {{r4-r11, lr}}",
         "ldm r12, {{r4-r8}}",

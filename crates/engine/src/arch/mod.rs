@@ -13,6 +13,21 @@ macro_rules! activation {
     };
 }
 
+/// Armv8-M has the DSP instructions as an extension, and the assembler reads functions of assembly once more when the program
+/// is linked, where it knows no target-cpu.
+#[cfg(all(kernel = "dsp", armv8m))]
+macro_rules! extension {
+    () => {
+        ".cpu cortex-m33"
+    };
+}
+#[cfg(all(kernel = "dsp", not(armv8m)))]
+macro_rules! extension {
+    () => {
+        ""
+    };
+}
+
 mod copy;
 #[cfg(kernel = "dsp")]
 mod dsp;
