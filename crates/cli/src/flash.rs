@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use emberloop_boards::{BuildOptions, EmbeddedModel, Firmware, Run, RunOptions};
+use emberloop_boards::{BuildOptions, EmbeddedModel, Firmware, Run, RunOptions, Runner};
 use emberloop_data::Dataset;
 use emberloop_engine::{Image, Network};
 use emberloop_image::Sequences;
@@ -68,7 +68,14 @@ impl Flash {
         }])?;
         output::message(&format!("building the firmware for {} ({}) ...", board.name, board.core));
         let binary = firmware.build(&board, &BuildOptions { models: Some(models), measure: false })?;
-        output::message("running ...");
+        // Emulators deliver the log as it is, and decoding it takes a program of the checkout: the first time, building that
+        // takes longer than the run.
+        let decoder = firmware.target_folder().join("in-use/debug/emberloop-decode");
+        if matches!(board.runner, Runner::Qemu(_)) && !decoder.is_file() {
+            output::message("running, and building the log decoder ...");
+        } else {
+            output::message("running ...");
+        }
         let run = firmware.run(&binary, &RunOptions::default()).and_then(Run::checked)?;
 
         let steps = compare(&image, &vectors, &run)?;
