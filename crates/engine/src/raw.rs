@@ -7,12 +7,24 @@ pub const MISSING: i32 = i32::MIN;
 pub trait RawSample: Copy {
     /// As the scaler sees it.
     fn raw(self) -> i32;
+
+    /// The numbers themselves, where the sample is made of them: the kernels take these.
+    #[doc(hidden)]
+    #[inline(always)]
+    fn numbers(_: &[Self]) -> Option<&[i32]> {
+        None
+    }
 }
 
 impl RawSample for i32 {
     #[inline(always)]
     fn raw(self) -> i32 {
         self
+    }
+
+    #[inline(always)]
+    fn numbers(sample: &[Self]) -> Option<&[i32]> {
+        Some(sample)
     }
 }
 

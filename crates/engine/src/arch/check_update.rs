@@ -1,8 +1,13 @@
 //! Compares the hand-written updates of four units with NUMERICS §6 and §8 in 64 bits, on random and on extreme values.
 
+use emberloop_image::{FeatureScaler, Input, MissingPolicy};
+
 use super::check::{Mismatch, Random, same};
 use crate::TANH;
+use crate::input::check;
+use crate::network::Counters;
 use crate::update as hand;
+use crate::{MISSING, StepError};
 
 /// Runs `cases` of every update; returns their number.
 ///
@@ -29,13 +34,59 @@ pub fn updates(seed: u32, cases: u32) -> Result<u32, Mismatch> {
 
 type Comparison = fn(&mut Random) -> Result<(), (usize, i32, i32)>;
 
-const FUNCTIONS: [(&str, Comparison); 5] = [
+const FUNCTIONS: [(&str, Comparison); 6] = [
+    ("scale", scale),
     ("lstm_update", lstm),
     ("gru_update_reset_after", gru_reset_after),
     ("gru_reset_before", gru_reset_before),
     ("gru_update_reset_before", gru_update_reset_before),
     ("rnn_update", rnn),
 ];
+
+/// Samples of numbers, which the hand-written code takes, against samples of perhaps missing numbers, which it does not.
+fn scale(random: &mut Random) -> Result<(), (usize, i32, i32)> {
+    const MOST: usize = 19;
+    let features = random.below(1 + MOST as u32) as usize;
+    let policy = [MissingPolicy::HoldLast, MissingPolicy::Mean][random.below(2) as usize];
+    let (mut scalers, mut raw) = ([[0; FeatureScaler::WORDS]; MOST], [0; MOST]);
+    for (scaler, raw) in scalers.iter_mut().zip(&mut raw) {
+        let (pre_shift, left) = (random.below(4), random.below(2) * random.below(16));
+        let limit = i32::MAX >> (pre_shift + left + 2);
+        let [low, high, offset] = [(); 3].map(|()| random.next() as i32 % limit);
+        // Half of the scalers let everything through that does not overflow.
+        let (low, high) = if random.below(2) == 0 { (low.min(high), low.max(high)) } else { (-limit, limit) };
+        let right = if left > 0 { 1 } else { 1 + random.below(30) };
+        let multiplier = if random.below(8) == 0 { 0 } else { 1 << 14 | random.below(1 << 14) };
+        let tail = pre_shift << 16 | random.next() & 0xff00_7fff;
+        *scaler = [low as u32, high as u32, offset as u32, multiplier | left << 16 | right << 24, tail];
+        *raw = match random.below(64) {
+            0 => MISSING,
+            1 => random.with_extremes(),
+            2..32 => random.next() as i32 % limit,
+            _ => low + (random.next() as i32 % (high - low + 1)).abs(),
+        };
+    }
+    let (scalers, raw) = (&scalers.as_flattened()[..features * FeatureScaler::WORDS], &raw[..features]);
+    let maybe = [(); MOST].map(|()| None::<i32>);
+    let mut maybe = maybe;
+    for (maybe, &number) in maybe.iter_mut().zip(raw) {
+        *maybe = (number != MISSING).then_some(number);
+    }
+    let input = Input::Features { scalers, missing: policy };
+    let (mut expected, mut found) = ([7; MOST], [7; MOST]);
+    let (mut slow, mut fast) = (Counters::default(), Counters::default());
+    crate::input::scale(&input, &maybe[..features], &mut expected, &mut slow);
+    crate::input::scale(&input, raw, &mut found, &mut fast);
+    same(&expected.map(i32::from), &found.map(i32::from))?;
+    let [slow, fast] = [slow, fast].map(|counters| [counters.missing as i32, counters.clipped as i32]);
+    same(&slow, &fast)?;
+    let input = Input::Features { scalers, missing: MissingPolicy::Error };
+    let position = |result: Result<(), StepError>| match result {
+        Err(StepError::Missing { feature }) => feature as i32,
+        _ => -1,
+    };
+    same(&[position(check(&input, &maybe[..features]))], &[position(check(&input, raw))])
+}
 
 fn lstm(random: &mut Random) -> Result<(), (usize, i32, i32)> {
     let gates = [(); 4].map(|()| preactivations(random));

@@ -37,6 +37,7 @@ mod dsp_update;
 mod helium;
 #[cfg(kernel = "helium")]
 mod helium_update;
+mod scale;
 #[cfg(kernel = "thumb1")]
 mod thumb1;
 #[cfg(kernel = "thumb1")]
@@ -56,6 +57,9 @@ pub(crate) use helium::Sums;
 pub(crate) use helium_update::{
     gru_reset_before, gru_update_reset_after, gru_update_reset_before, lstm_update, rnn_update,
 };
+#[cfg(kernel = "helium")]
+pub(crate) use scale::any_missing;
+pub(crate) use scale::scale_features;
 #[cfg(kernel = "thumb1")]
 pub(crate) use thumb1::Sums;
 #[cfg(all(kernel = "thumb1", feature = "lstm"))]

@@ -46,7 +46,7 @@ const HEAD: Kind = Kind::Whole(7);
 
 /// The first of these that a function's path holds says what it counts for. `None` is for helpers: they count for the
 /// function that they were inlined into.
-const FUNCTIONS: [(&str, Option<Kind>); 17] = [
+const FUNCTIONS: [(&str, Option<Kind>); 18] = [
     ("emberloop_engine::head::", Some(HEAD)),
     ("emberloop_engine::activation::", Some(Kind::Own(5))),
     ("emberloop_engine::input::", Some(Kind::Own(1))),
@@ -61,6 +61,7 @@ const FUNCTIONS: [(&str, Option<Kind>); 17] = [
     ("emberloop_engine::kernel::Vector", Some(Kind::Called(3))),
     ("::interpolate", Some(Kind::Own(5))),
     ("emberloop_engine::kernel::", Some(Kind::Called(4))),
+    ("emberloop_engine::arch::scale::", Some(Kind::Own(1))),
     ("emberloop_engine::arch::", Some(Kind::Called(4))),
     ("emberloop_engine::arithmetic::", None),
     ("emberloop_engine::", Some(REST)),
