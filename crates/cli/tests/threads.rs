@@ -48,7 +48,7 @@ fn of_several_errors_the_first_in_the_data_is_told() {
     }
     folder.write("other.csv", lines.join("\n"));
     for threads in THREADS {
-        assert_says(&evaluate(&folder, threads).fails(), &["other.csv: sequence s21, step 2, channel noise"]);
+        assert_says(&evaluate(&folder, threads).fails(), &["other.csv: sequence s21, step 3, noise"]);
     }
 }
 
