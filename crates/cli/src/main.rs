@@ -10,6 +10,7 @@ mod finetune;
 mod flash;
 mod inspect;
 mod interrupt;
+mod lock;
 mod model;
 mod output;
 mod quantize;

@@ -10,7 +10,7 @@ use emberloop_core::{Config, Device, Options, Outcome, Progress, RESUME_FILE, Tr
 use emberloop_data::Splits;
 use serde::Serialize;
 
-use crate::display::Display;
+use crate::display::{Display, LOG_EVERY};
 use crate::run_folder::{CONFIG_FILE, LOG_FILE, RunFolder};
 use crate::{interrupt, output, source};
 
@@ -40,6 +40,13 @@ pub struct How {
     /// How far the state that --resume goes on from may lag behind, in seconds; 0 writes it after every epoch.
     #[arg(long, default_value_t = 2.0, value_name = "SECONDS", value_parser = seconds)]
     pub save_every: f64,
+    /// Without a terminal: so many seconds between two lines about the progress; 0 tells every epoch. On a terminal the
+    /// display is always live, and log.jsonl always has every epoch.
+    #[arg(long, default_value_t = LOG_EVERY.as_secs_f64(), value_name = "SECONDS", value_parser = seconds)]
+    pub log_every: f64,
+    /// Stop as by Ctrl-C when standard input ends: `sweep` does not leave its trainings behind.
+    #[arg(long, hide = true)]
+    pub stop_at_end_of_input: bool,
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -80,6 +87,9 @@ pub fn train_into_folder(
     train: impl FnOnce(&Config, &Splits, &Options, &mut dyn Progress) -> Result<Outcome, TrainError>,
 ) -> Result<()> {
     emberloop_core::check_device(how.device)?;
+    if how.stop_at_end_of_input {
+        interrupt::at_end_of_input()?;
+    }
     let (config, splits) = source::load_config(config_path)?;
     let folder = match how.resume {
         true => RunFolder::find(config_path, how.out.as_deref())?,
@@ -93,7 +103,7 @@ pub fn train_into_folder(
         cancel: Some(interrupt::flag()?),
     };
     let again = Again { command, config: config_path, how, folder: &folder };
-    let outcome = into_log(&folder, config_path, how.resume, |display| train(&config, &splits, &options, display))
+    let outcome = into_log(&folder, config_path, how, |display| train(&config, &splits, &options, display))
         .inspect_err(|_| folder.abandon())
         .map_err(|error| again.explain(error))?;
     finish(&folder, &outcome).with_context(|| again.kept())?;
@@ -163,19 +173,18 @@ pub fn summary(outcome: &Outcome) -> String {
 fn into_log(
     folder: &RunFolder,
     config: &Path,
-    resume: bool,
+    how: &How,
     train: impl FnOnce(&mut dyn Progress) -> Result<Outcome, TrainError>,
 ) -> Result<Outcome> {
     // A kill may have come before the copy was there.
-    if !resume || !folder.file(CONFIG_FILE).exists() {
+    if !how.resume || !folder.file(CONFIG_FILE).exists() {
         let copied = std::fs::read(config).with_context(|| format!("{}: cannot read", config.display()))?;
         write(&folder.file(CONFIG_FILE), &copied)?;
     }
     let title = folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let mut display = Display::new(title, &folder.file(LOG_FILE), resume)?;
-    let outcome = train(&mut display);
-    display.finish();
-    Ok(outcome?)
+    let log_every = Duration::from_secs_f64(how.log_every);
+    let mut display = Display::new(title, &folder.file(LOG_FILE), how.resume, log_every)?;
+    Ok(train(&mut display)?)
 }
 
 /// The command that goes on, for messages.

@@ -38,6 +38,8 @@ pub struct Start {
     pub parameters: usize,
     /// The device's name.
     pub device: String,
+    /// The metric that says which epoch is the best, such as `val_loss`.
+    pub monitor: String,
 }
 
 /// One step of the optimizer.

@@ -222,6 +222,7 @@ impl backend::Task for Running<'_> {
             validation_sequences: validation.len(),
             parameters: job.architecture.parameters(),
             device: options.device.to_string(),
+            monitor: state.stopping.monitor().to_string(),
         });
         while state.ended.is_none() {
             let epoch = state.epoch;
