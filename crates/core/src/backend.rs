@@ -144,12 +144,8 @@ pub(crate) fn dispatch<T: Task>(device: Device, task: T) -> Result<T::Output, De
 
 /// Runs `task` on the backend of `devices`, which must be of one kind.
 pub(crate) fn dispatch_all<T: Task>(devices: &[Device], task: T) -> Result<T::Output, DeviceError> {
-    let Some(first) = devices.first() else { return Err(DeviceError::None) };
-    if let Some(other) = devices.iter().find(|device| mem::discriminant(*device) != mem::discriminant(first)) {
-        return Err(DeviceError::Mixed { first: *first, other: *other });
-    }
-    devices.iter().try_for_each(|&device| check_device(device))?;
-    match first {
+    check_devices(devices)?;
+    match devices[0] {
         Device::Cpu => Ok(task.run::<Autodiff<NdArray>>(&vec![Default::default(); devices.len()])),
         #[cfg(feature = "cuda")]
         Device::Cuda(_) => {
@@ -160,6 +156,15 @@ pub(crate) fn dispatch_all<T: Task>(devices: &[Device], task: T) -> Result<T::Ou
         #[allow(unreachable_patterns, reason = "which devices are left depends on the features")]
         Device::Cuda(_) | Device::Vulkan(_) => unreachable!("check_device has refused it"),
     }
+}
+
+/// Whether devices can be used together, before anything is loaded for them.
+pub fn check_devices(devices: &[Device]) -> Result<(), DeviceError> {
+    let Some(&first) = devices.first() else { return Err(DeviceError::None) };
+    if let Some(&other) = devices.iter().find(|device| mem::discriminant(*device) != mem::discriminant(&first)) {
+        return Err(DeviceError::Mixed { first, other });
+    }
+    devices.iter().try_for_each(|&device| check_device(device))
 }
 
 /// Whether a device can be used, before anything is loaded for it.

@@ -42,7 +42,7 @@ mod rng;
 mod schedule;
 mod train;
 
-pub use backend::{Device, DeviceError, check_device};
+pub use backend::{Device, DeviceError, check_device, check_devices};
 pub use config::{Config, ConfigError};
 pub use evaluate::{EvaluateError, Evaluation, Prediction, evaluate, forward};
 pub use finetune::{FinetuneOptions, finetune, in_terms_of};

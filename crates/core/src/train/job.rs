@@ -170,7 +170,7 @@ pub(crate) fn check_targets(config: &Config, splits: &Splits) -> Result<(), Trai
 /// Runs a job on its devices.
 pub(crate) fn run(job: Job<'_>, options: &Options, progress: &mut dyn Progress) -> Result<Outcome, TrainError> {
     // Before a thread is started, and before data that may be large are scaled.
-    options.devices.iter().try_for_each(|&device| backend::check_device(device))?;
+    backend::check_devices(&options.devices)?;
     let threads = options.threads.map_or_else(rayon::current_num_threads, NonZeroUsize::get);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(|error| TrainError::Mismatch {
         what: "threads".into(),

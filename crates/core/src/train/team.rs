@@ -111,3 +111,6 @@ impl<B: AutodiffBackend> ModuleVisitor<B> for Adding<'_, B> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
