@@ -4,6 +4,7 @@
 
 mod certificate;
 mod compare;
+mod compute;
 mod display;
 mod evaluate;
 mod finetune;

@@ -6,10 +6,11 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 use emberloop_checkpoint::write_atomically;
-use emberloop_core::{Config, Device, Options, Outcome, Progress, RESUME_FILE, TrainError};
+use emberloop_core::{Config, Options, Outcome, Progress, RESUME_FILE, TrainError};
 use emberloop_data::Splits;
 use serde::Serialize;
 
+use crate::compute::Compute;
 use crate::display::{Display, LOG_EVERY};
 use crate::run_folder::{CONFIG_FILE, LOG_FILE, RunFolder};
 use crate::{interrupt, output, source};
@@ -28,9 +29,8 @@ pub struct Train {
 /// How to run, as opposed to what.
 #[derive(Args)]
 pub struct How {
-    /// Where to compute.
-    #[arg(long, default_value = "cpu", value_name = "cpu|cuda")]
-    pub device: Device,
+    #[command(flatten)]
+    pub compute: Compute,
     /// The folder of this run [default: runs/NAME, or the next free runs/NAME-2, ...].
     #[arg(long, value_name = "RUN")]
     pub out: Option<PathBuf>,
@@ -86,7 +86,7 @@ pub fn train_into_folder(
     json: bool,
     train: impl FnOnce(&Config, &Splits, &Options, &mut dyn Progress) -> Result<Outcome, TrainError>,
 ) -> Result<()> {
-    emberloop_core::check_device(how.device)?;
+    let devices = how.compute.devices()?;
     if how.stop_at_end_of_input {
         interrupt::at_end_of_input()?;
     }
@@ -96,7 +96,8 @@ pub fn train_into_folder(
         false => RunFolder::create(config_path, how.out.as_deref())?,
     };
     let options = Options {
-        device: how.device,
+        devices,
+        threads: how.compute.threads.threads,
         resume_dir: Some(folder.path().to_path_buf()),
         save_interval: Duration::from_secs_f64(how.save_every),
         resume: how.resume,
@@ -198,9 +199,7 @@ struct Again<'a> {
 impl Again<'_> {
     fn command(&self, resume: bool) -> String {
         let mut line = format!("emberloop {} {}", self.command, self.config.display());
-        if self.how.device != Device::default() {
-            line += &format!(" --device {}", self.how.device);
-        }
+        line += &self.how.compute.arguments();
         match resume {
             true => line + &format!(" --resume --out {}", self.folder.path().display()),
             false => match &self.how.out {
