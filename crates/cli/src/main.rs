@@ -19,6 +19,7 @@ mod run;
 mod run_folder;
 mod samples;
 mod source;
+mod sweep;
 mod train;
 mod worked_example;
 
@@ -42,6 +43,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Train(train::Train),
+    Sweep(sweep::Sweep),
     Finetune(finetune::Finetune),
     Quantize(quantize::Quantize),
     Compare(compare::Compare),
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         None => worked_example::run(json),
         Some(Command::Train(command)) => command.run(json),
+        Some(Command::Sweep(command)) => command.run(json),
         Some(Command::Finetune(command)) => command.run(json),
         Some(Command::Quantize(command)) => command.run(json),
         Some(Command::Compare(command)) => command.run(json),

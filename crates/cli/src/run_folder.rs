@@ -12,6 +12,8 @@ use crate::output;
 
 /// The copy of the configuration.
 pub const CONFIG_FILE: &str = "train.toml";
+/// The trained model.
+pub const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
 /// One line of JSON per epoch.
 pub const LOG_FILE: &str = "log.jsonl";
 
@@ -114,8 +116,7 @@ impl RunFolder {
             Some(out) => out.to_path_buf(),
             None => {
                 let runs: Vec<PathBuf> = numbered(config).take_while(|path| path.exists()).collect();
-                let open =
-                    runs.iter().rev().find(|path| !Self::at(*path, Vec::new()).is_finished());
+                let open = runs.iter().rev().find(|path| !Self::at(*path, Vec::new()).is_finished());
                 match open.or(runs.last()) {
                     Some(path) => path.clone(),
                     None => bail!("{}: no run to resume; start one without --resume", default_path(config).display()),
@@ -145,7 +146,7 @@ impl RunFolder {
 
     /// The trained model.
     pub fn checkpoint(&self) -> PathBuf {
-        self.file("checkpoint.safetensors")
+        self.file(CHECKPOINT_FILE)
     }
 
     fn is_finished(&self) -> bool {

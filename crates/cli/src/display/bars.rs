@@ -15,15 +15,20 @@ const FRAMES_PER_SECOND: u8 = 10;
 /// Where the terminal does not say how wide it is.
 const WIDTH: usize = 80;
 
-/// Draws `numbers` on stderr until it is cleared. `None` where stderr is no terminal.
-///
-/// A thread of indicatif's asks for each frame; who trains only leaves numbers behind.
-pub fn draw(numbers: &Arc<Mutex<Option<Numbers>>>) -> Option<ProgressBar> {
+/// A bar on stderr; `None` where that is no terminal.
+pub fn bar() -> Option<ProgressBar> {
     if !Term::stderr().features().is_attended() {
         return None;
     }
     let screen = ProgressDrawTarget::term_like_with_hz(Box::new(Screen(Term::buffered_stderr())), FRAMES_PER_SECOND);
-    let bar = ProgressBar::with_draw_target(None, screen);
+    Some(ProgressBar::with_draw_target(None, screen))
+}
+
+/// Draws `numbers` on stderr until it is cleared. `None` where stderr is no terminal.
+///
+/// A thread of indicatif's asks for each frame; who trains only leaves numbers behind.
+pub fn draw(numbers: &Arc<Mutex<Option<Numbers>>>) -> Option<ProgressBar> {
+    let bar = bar()?;
     let line = |index: usize| {
         let numbers = numbers.clone();
         move |_: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {

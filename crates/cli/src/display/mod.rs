@@ -16,6 +16,7 @@ use emberloop_core::{BatchReport, EpochReport, Progress, Start};
 use indicatif::ProgressBar;
 
 use crate::{interrupt, output};
+pub use bars::bar;
 use lines::Lines;
 use numbers::Numbers;
 
@@ -187,8 +188,7 @@ pub fn rough(value: f64) -> String {
 /// `0:07`, `12:42`, `3:12:42`, `2 d 03:12:42`
 pub fn time(duration: Duration) -> String {
     let seconds = duration.as_secs_f64().round() as u64;
-    let (days, hours, minutes, seconds) =
-        (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    let (days, hours, minutes, seconds) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
     match (days, hours) {
         (0, 0) => format!("{minutes}:{seconds:02}"),
         (0, _) => format!("{hours}:{minutes:02}:{seconds:02}"),
