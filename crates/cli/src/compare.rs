@@ -41,14 +41,14 @@ impl Compare {
         let options = CompareOptions { another_checkpoint: self.force };
         let compare = || emberloop_quantize::compare(&checkpoint, &file.bytes, &dataset, options);
         let comparison = self.threads.run(compare)?.map_err(|error| match error {
-                QuantizeError::AnotherCheckpoint { expected, found } => anyhow!(
-                    "{}: expected an image of {} (hash {expected:.12}), found one of another checkpoint (hash \
+            QuantizeError::AnotherCheckpoint { expected, found } => anyhow!(
+                "{}: expected an image of {} (hash {expected:.12}), found one of another checkpoint (hash \
                      {found:.12}); quantize this one, or compare them anyway by --force",
-                    self.image.display(),
-                    self.checkpoint.display()
-                ),
-                error => error.into(),
-            })?;
+                self.image.display(),
+                self.checkpoint.display()
+            ),
+            error => error.into(),
+        })?;
         if json { output::print_json(&comparison) } else { output::print(&text(&comparison)) }
     }
 }

@@ -23,8 +23,9 @@ impl Threads {
     pub fn run<R: Send>(self, task: impl FnOnce() -> R + Send) -> Result<R> {
         let Some(threads) = self.threads else { return Ok(task()) };
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build();
-        let pool =
-            pool.map_err(|error| anyhow!("--threads: expected a number that the system can start, found {threads} ({error})"))?;
+        let pool = pool.map_err(|error| {
+            anyhow!("--threads: expected a number that the system can start, found {threads} ({error})")
+        })?;
         Ok(pool.install(task))
     }
 }

@@ -97,7 +97,7 @@ impl Plan {
 }
 
 /// `batch = 16, hidden = [8]`
-pub fn assignments(keys: &[String], values: &[Value]) -> String {
+fn assignments(keys: &[String], values: &[Value]) -> String {
     let one = |(key, value): (&String, &Value)| format!("{key} = {value}");
     keys.iter().zip(values).map(one).collect::<Vec<_>>().join(", ")
 }

@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::file::Direction;
 use super::launch::{Launcher, Running};
-use super::plan::{Plan, assignments};
+use super::plan::{Plan, Run};
 use super::results::{self, Row, Status};
 use crate::display::{self, number, time};
 use crate::{interrupt, output};
@@ -108,7 +108,7 @@ impl<'a> Reporter<'a> {
 
     fn waiting(&self, active: usize) {
         let Some(bar) = &self.bar else { return };
-        let cells = 20;
+        let cells = 10;
         let filled = cells * self.done / self.of.max(1);
         let mut line = format!("[{:<cells$}] {}/{} runs, {active} running", "=".repeat(filled), self.done, self.of);
         if let Some((value, run)) = self.best {
@@ -141,14 +141,19 @@ impl<'a> Reporter<'a> {
             }
         }
         self.say(&format!(
-            "run {} ({} of {}): {}  {}",
+            "run {} ({}/{}): {}; {}",
             run.name(),
             self.done,
             self.of,
             self.what(&row, state),
-            assignments(&self.keys, &run.values)
+            self.values(run)
         ));
         Ok(())
+    }
+
+    fn values(&self, run: &Run) -> String {
+        let value = |(key, value)| format!("{key} {}", results::short(&results::json(value)));
+        self.keys.iter().zip(&run.values).map(value).collect::<Vec<_>>().join(", ")
     }
 
     fn what(&self, row: &Row, state: Status) -> String {

@@ -202,9 +202,12 @@ pub fn csv(plan: &Plan, rows: &[Row]) -> Result<Vec<u8>> {
 
 /// The table for a person.
 pub fn table(plan: &Plan, rows: &[Row]) -> String {
+    // The state is worth a column where it differs.
+    let states = rows.iter().any(|row| row.status != Status::Finished);
     let mut cells = vec![vec!["rank".to_string(), "run".into()]];
     cells[0].extend(plan.short_keys());
-    cells[0].extend([plan.metric.clone(), "epochs".into(), "best".into(), "time".into(), "status".into()]);
+    cells[0].extend([plan.metric.clone(), "epochs".into(), "best".into(), "time".into()]);
+    cells[0].extend(states.then(|| "status".to_string()));
     let dash = || "-".to_string();
     for row in rows {
         let mut line = vec![row.rank.map_or_else(dash, |rank| rank.to_string()), format!("{:04}", row.run)];
@@ -213,16 +216,16 @@ pub fn table(plan: &Plan, rows: &[Row]) -> String {
         line.push(row.epochs.to_string());
         line.push(row.kept_epoch.map_or_else(dash, |epoch| epoch.to_string()));
         line.push(time(std::time::Duration::from_secs_f64(row.seconds)));
-        line.push(match &row.reason {
+        line.extend(states.then(|| match &row.reason {
             Some(reason) => format!("{}: {reason}", row.status.name()),
             None => row.status.name().into(),
-        });
+        }));
         cells.push(line);
     }
     aligned(&cells)
 }
 
-/// Columns under their heads, numbers to the right, the last one as long as it is.
+/// Columns under their heads, to the right; of the last one only as much as there is.
 pub fn aligned(cells: &[Vec<String>]) -> String {
     let columns = cells.first().map_or(0, Vec::len);
     let width = |column: usize| cells.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
@@ -260,14 +263,36 @@ fn plain(value: &serde_json::Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), String::from)
 }
 
-/// Few digits.
+/// Four digits.
 pub fn short(value: &serde_json::Value) -> String {
     match value {
-        serde_json::Value::Number(float) if float.is_f64() => {
-            let value = float.as_f64().unwrap_or(f64::NAN);
-            let exact = value.to_string();
-            if exact.len() <= 6 { exact } else { number(value) }
-        }
+        serde_json::Value::Number(float) if float.is_f64() => significant(float.as_f64().unwrap_or(f64::NAN)),
         other => plain(other),
+    }
+}
+
+fn significant(value: f64) -> String {
+    let exact = value.to_string();
+    if exact.len() <= 6 {
+        return exact;
+    }
+    let exponent = value.abs().log10().floor();
+    if !(-4.0..5.0).contains(&exponent) {
+        return format!("{value:.3e}");
+    }
+    format!("{value:.*}", (3.0 - exponent).max(0.0) as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn four_digits_tell_values_apart() {
+        let values = [0.001, 0.001_023_433_699, 0.024_664_278, 12.345_678, 123_456.789, 1.234_567e-6, 0.5, 1e-5];
+        let expected = ["0.001", "0.001023", "0.02466", "12.35", "1.235e5", "1.235e-6", "0.5", "1.000e-5"];
+        assert_eq!(values.map(significant), expected);
+        assert_eq!(short(&serde_json::json!([16, 8])), "[16,8]");
+        assert_eq!(short(&serde_json::json!("gru")), "gru");
     }
 }

@@ -69,10 +69,16 @@ impl Domain {
                 points.into_iter().map(Value::from).collect()
             }
             Domain::Floats { min, max, log, steps } => {
-                shares(*steps).map(|share| Value::from(between(*min, *max, *log, share))).collect()
+                let point = |share| Value::from(readable(between(*min, *max, *log, share)).clamp(*min, *max));
+                shares(*steps).map(point).collect()
             }
         }
     }
+}
+
+/// 0.01, where arithmetic gives 0.010000000000000002: twelve digits are more than a grid's points need.
+fn readable(value: f64) -> f64 {
+    format!("{value:.11e}").parse().unwrap_or(value)
 }
 
 /// A share of the way from `min` to `max`, by difference or by ratio; never beyond them.
@@ -125,6 +131,11 @@ mod tests {
             assert!(points.iter().zip(expected).all(|(a, b)| (a / b - 1.0).abs() < 1e-12), "{points:?}");
         };
         close(floats(1e-4, 1e-1, true, Some(4)).points(), &[1e-4, 1e-3, 1e-2, 1e-1]);
+        assert_eq!(
+            numbers(&floats(1e-4, 1e-1, true, Some(4)).points()),
+            [1e-4, 1e-3, 1e-2, 1e-1],
+            "as a person writes them"
+        );
         close(floats(1.0, 2.0, false, Some(5)).points(), &[1.0, 1.25, 1.5, 1.75, 2.0]);
         close(integers(8, 64, true, Some(4)).points(), &[8.0, 16.0, 32.0, 64.0]);
         close(integers(1, 3, false, Some(9)).points(), &[1.0, 2.0, 3.0]);
