@@ -54,6 +54,8 @@ use std::num::NonZeroUsize;
 #[allow(unsafe_code)]
 mod backward;
 mod cells;
+mod cross_entropy;
+mod dense;
 // Unsafe: the register that says what happens to denormals.
 #[allow(unsafe_code)]
 mod flush;
@@ -75,6 +77,8 @@ mod shape;
 mod simd;
 mod tile;
 
+pub use cross_entropy::cross_entropy;
+pub use dense::{Dense, DenseGradients};
 pub use isa::{ISA_VARIABLE, Isa, IsaError};
 pub use layer::{Gradients, Layer, Output, Sequences, StateGradients, States, Tape, Wanted, Weights};
 pub use pool::release_buffers;
