@@ -13,6 +13,7 @@
 //! | [`config`] | the TOML document and its checks |
 //! | `model` | embedding, stacked layers, pooling, head; initial weights; names in PyTorch's layout |
 //! | `recurrence` | a recurrent layer as one operation of the autodiff graph, run by a kernel of the device |
+//! | `dense` | the head and its cross-entropy, likewise |
 //! | `loss`, `optim`, `clip`, `schedule` | PyTorch's and Keras's definitions, tested against their numbers |
 //! | [`metrics`], [`monitor`] | numbers to judge by, and which way is better |
 //! | `train` | epochs, gradients of parts of a step on one or several devices, early stopping, resume |
@@ -27,11 +28,13 @@ pub mod metrics;
 pub mod monitor;
 
 mod clip;
+mod dense;
 mod evaluate;
 mod finetune;
 #[cfg(test)]
 mod fixtures;
 mod loss;
+mod memory;
 mod model;
 mod optim;
 #[doc(hidden)]

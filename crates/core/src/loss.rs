@@ -3,10 +3,13 @@
 //! Definitions are PyTorch's, `reduction="mean"`. Class weights, label smoothing and masks are all weights of the
 //! targets, so they are folded into one tensor on the host, and the loss is one expression.
 
-use burn::tensor::{Tensor, TensorData, activation::log_softmax, backend::Backend};
+use burn::tensor::{Tensor, TensorData, backend::Backend};
 use emberloop_data::{Batch, BatchTargets, Dataset};
 
-use crate::config::{ClassWeights, LossConfig};
+use crate::{
+    config::{ClassWeights, LossConfig},
+    dense::{DenseBackend, cross_entropy},
+};
 use emberloop_data::Task;
 
 /// A loss ready to be computed: every default resolved.
@@ -98,14 +101,14 @@ impl Loss {
     }
 
     /// The mean loss over everything in the batch that counts.
-    pub fn mean<B: Backend>(&self, output: Tensor<B, 2>, target: &Target<B>) -> Tensor<B, 1> {
+    pub fn mean<B: DenseBackend>(&self, output: Tensor<B, 2>, target: &Target<B>) -> Tensor<B, 1> {
         let weights = target.weights.clone();
         let distance = |output| match &target.values {
             Some(values) => output - values.clone(),
             None => panic!("a regression loss was given the targets of another"),
         };
         let weighted = match self {
-            Loss::CrossEntropy { .. } => log_softmax(output, 1).neg() * weights,
+            Loss::CrossEntropy { .. } => return cross_entropy(output, weights),
             Loss::Mse => distance(output).square() * weights,
             Loss::Mae => distance(output).abs() * weights,
             Loss::Huber { delta } => {

@@ -22,6 +22,7 @@ use burn::{
 };
 use emberloop_checkpoint::{Architecture, Pooling};
 
+use crate::dense::dense;
 use crate::recurrence::{Call, Output, RecurrentBackend, layer};
 
 /// The trained parameters.
@@ -61,7 +62,8 @@ impl<B: RecurrentBackend> Network<B> {
             Pooling::Mean => input.mean(self.hidden(architecture, input, learning, Output::Every)),
             Pooling::Every => self.hidden(architecture, input, learning, Output::Every),
         };
-        self.head.forward(learning.dropout.apply(pooled))
+        let bias = self.head.bias.as_ref().expect("the head has a bias").val();
+        dense(learning.dropout.apply(pooled), self.head.weight.val(), bias)
     }
 
     /// Hidden states of the top layer, both directions side by side: of every step `[steps * batch, features]`, 0 behind a

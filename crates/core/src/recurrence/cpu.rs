@@ -7,9 +7,11 @@ use std::{
 
 use burn::{
     backend::{NdArray, ndarray::NdArrayTensor},
-    tensor::{TensorData, TensorMetadata},
+    tensor::TensorMetadata,
 };
 use emberloop_kernels as kernels;
+
+use crate::memory::{slice, tensor};
 
 use super::{Call, OperandGradients, Operands, Output, RecurrentBackend, RecurrentKernels, Wanted};
 
@@ -121,19 +123,4 @@ impl<'a> Slices<'a> {
             initial: self.initial.as_deref(),
         }
     }
-}
-
-/// A tensor's memory; a copy only of one that is not row-major, such as a transposed view.
-fn slice(tensor: &NdArrayTensor) -> Cow<'_, [f32]> {
-    let NdArrayTensor::F32(storage) = tensor else { panic!("networks are of f32, found {:?}", tensor.dtype()) };
-    let view = storage.view();
-    match view.to_slice() {
-        Some(slice) => Cow::Borrowed(slice),
-        None => Cow::Owned(view.iter().copied().collect()),
-    }
-}
-
-/// A tensor that takes the vector's memory.
-fn tensor(values: Vec<f32>, shape: &[usize]) -> NdArrayTensor {
-    NdArrayTensor::from_data(TensorData::new(values, shape.to_vec()))
 }

@@ -22,6 +22,8 @@ use burn::tensor::{
 };
 use emberloop_cells::CellKind;
 
+use crate::dense::{DenseBackend, DenseKernels};
+
 /// What a layer does, beside its tensors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
@@ -96,14 +98,14 @@ pub struct Wanted {
     pub initial: bool,
 }
 
-/// A backend that can run a recurrent layer.
-pub trait RecurrentBackend: Backend {
+/// A backend that can run a recurrent network: its layers here, its head in [`DenseBackend`].
+pub trait RecurrentBackend: DenseBackend {
     /// The states of a layer, of [`Call::output_shape`].
     fn layer(call: &Call, operands: Operands<FloatTensor<Self>>) -> FloatTensor<Self>;
 }
 
 /// A backend with kernels for both directions; `Autodiff` of it is a [`RecurrentBackend`] that learns.
-pub trait RecurrentKernels: RecurrentBackend {
+pub trait RecurrentKernels: RecurrentBackend + DenseKernels {
     /// What the backward pass needs of the forward pass.
     type Tape: Clone + Debug + Send + 'static;
 
