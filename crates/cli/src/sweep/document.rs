@@ -4,19 +4,27 @@ use std::path::{Component, Path, PathBuf};
 
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, Value};
 
-/// Sets a dotted key; its last part may be a number, which counts from 0 in a list.
+/// Sets a dotted key; its last part may be a number, which counts from 0 in a list. `defaults` is the whole configuration
+/// that the document stands for: where a table is not there, as that of the optimizer, it says of which kind it is.
 ///
 /// # Errors
 ///
 /// What is wrong, if the base has something at that place that has no such part.
-pub fn set(document: &mut DocumentMut, key: &str, value: &Value) -> Result<(), String> {
+pub fn set(document: &mut DocumentMut, defaults: &serde_json::Value, key: &str, value: &Value) -> Result<(), String> {
     let mut parts: Vec<&str> = key.split('.').collect();
     let last = parts.pop().expect("a key has a part");
     let mut item = document.as_item_mut();
     for (depth, part) in parts.iter().enumerate() {
         let table = item.as_table_like_mut();
         let table = table.ok_or_else(|| format!("expected a table at {}", parts[..depth].join(".")))?;
-        let new = || if depth == 0 { Item::Table(Table::new()) } else { Item::Value(InlineTable::new().into()) };
+        let new = || match depth {
+            0 => Item::Table(Table::new()),
+            _ => {
+                let kind = defaults.pointer(&format!("/{}/kind", parts[..=depth].join("/")));
+                let kind = kind.and_then(serde_json::Value::as_str).map(|kind| ("kind", kind));
+                Item::Value(InlineTable::from_iter(kind).into())
+            }
+        };
         item = table.entry(part).or_insert_with(new);
     }
     if let Some(array) = item.as_array_mut() {
@@ -83,7 +91,8 @@ mod tests {
 
     fn after(changes: &[(&str, Value)]) -> String {
         let mut document: DocumentMut = BASE.parse().unwrap();
-        changes.iter().for_each(|(key, value)| set(&mut document, key, value).unwrap());
+        let defaults = serde_json::json!({ "training": { "schedule": { "kind": "none", "warmup_epochs": 0 } } });
+        changes.iter().for_each(|(key, value)| set(&mut document, &defaults, key, value).unwrap());
         document.to_string()
     }
 
@@ -103,17 +112,19 @@ mod tests {
 
     #[test]
     fn keys_that_are_not_there_are_added() {
-        let text = after(&[("training.clip.norm", 1.0.into()), ("scaler.kind", "none".into())]);
+        let schedule = ("training.schedule.warmup_epochs", 2.into());
+        let text = after(&[("training.clip.norm", 1.0.into()), ("scaler.kind", "none".into()), schedule]);
         let document: DocumentMut = text.parse().unwrap();
         assert_eq!(document["training"]["clip"]["norm"].as_float(), Some(1.0), "{text}");
         assert_eq!(document["scaler"]["kind"].as_str(), Some("none"), "{text}");
+        assert!(text.contains("schedule = { kind = \"none\", warmup_epochs = 2 }"), "{text}");
         assert!(text.contains("clip = { norm = 1.0 }") && text.contains("[scaler]\nkind = \"none\""), "{text}");
     }
 
     #[test]
     fn places_that_are_not_there_are_refused() {
         let mut document: DocumentMut = BASE.parse().unwrap();
-        let mut refused = |key: &str| set(&mut document, key, &1.into()).unwrap_err();
+        let mut refused = |key: &str| set(&mut document, &serde_json::Value::Null, key, &1.into()).unwrap_err();
         assert_eq!(refused("model.hidden.2"), "expected a place in a list of 2, counted from 0, found 2");
         assert_eq!(refused("training.batch.size"), "expected a table at training.batch");
         assert_eq!(refused("training.batch.size.x"), "expected a table at training.batch");

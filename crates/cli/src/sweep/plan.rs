@@ -65,7 +65,14 @@ impl Plan {
             Method::Random => (1..=file.runs).map(|run| sample::random(&file.parameters, file.seed, run)).collect(),
         };
         let keys: Vec<String> = file.parameters.into_iter().map(|parameter| parameter.key).collect();
-        let writer = Writer { path, base_path: &base_path, text: &text, keys: &keys, folder: &folder };
+        let writer = Writer {
+            path,
+            base_path: &base_path,
+            text: &text,
+            defaults: serde_json::to_value(&base)?,
+            keys: &keys,
+            folder: &folder,
+        };
         let run = |(index, values): (usize, Vec<Value>)| writer.run(index + 1, values);
         let runs = values.into_iter().enumerate().map(run).collect::<Result<_>>()?;
         Ok(Self { path: path.to_path_buf(), folder, metric, direction, keys, runs })
@@ -128,6 +135,8 @@ struct Writer<'a> {
     path: &'a Path,
     base_path: &'a Path,
     text: &'a str,
+    /// All of the base, with what it leaves out.
+    defaults: serde_json::Value,
     keys: &'a [String],
     folder: &'a Path,
 }
@@ -164,7 +173,7 @@ impl Writer<'_> {
     fn with(&self, values: &[Value], which: &[usize]) -> Result<DocumentMut, String> {
         let mut document: DocumentMut = self.text.parse().map_err(|error: toml_edit::TomlError| error.to_string())?;
         for &at in which {
-            document::set(&mut document, &self.keys[at], &values[at])?;
+            document::set(&mut document, &self.defaults, &self.keys[at], &values[at])?;
         }
         match Config::parse(&document.to_string(), self.base_path) {
             Ok(_) => Ok(document),
