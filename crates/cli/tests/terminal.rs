@@ -25,7 +25,7 @@ channels = ["level", "noise"]
 test_fraction = 0.1
 
 [model]
-hidden = [12]
+hidden = [12, 24]
 dropout = 0.3
 
 [training]
@@ -171,7 +171,8 @@ fn training_gives_the_same_bytes_however_it_is_watched() {
 #[test]
 fn it_shows_where_the_training_stands_and_cleans_up() {
     let folder = folder();
-    folder.write("train.toml", EVENTFUL.replace("patience = 6", "patience = 60"));
+    // So many units that it lasts for some frames.
+    folder.write("train.toml", EVENTFUL.replace("patience = 6", "patience = 60").replace("[12, 24]", "[64]"));
     for columns in [80, 50, 132] {
         let run = format!("run-{columns}");
         let (screens, code) = Terminal::start(&folder, &train(&run), columns).watch();
