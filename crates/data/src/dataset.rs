@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::values::Values;
+
 /// The vocabulary's entry 0: every token that the training split never showed.
 pub const UNKNOWN_TOKEN: &str = "<unknown>";
 
@@ -92,7 +94,7 @@ pub struct Sequence {
     /// Number of steps, at least 1.
     pub steps: usize,
     /// `[steps, channels]` row-major in raw units; NaN where a value is missing. For tokens: their ids.
-    pub values: Vec<f32>,
+    pub values: Values,
     /// What the model should say about it.
     pub target: SequenceTarget,
     /// The person, record or device it comes from, where the configuration names one.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::check::check;
-use crate::config::DataConfig;
+use crate::config::{DataConfig, Memory};
 use crate::dataset::{Dataset, Schema, Sequence, SequenceTarget, Splits, Targets};
 use crate::divide::{self, Parts};
 use crate::error::DataError;
@@ -19,6 +19,12 @@ pub fn load(config: &DataConfig, base: &Path, seed: u64) -> Result<Splits, DataE
     let path = base.join(&config.train);
     let request = Request { config, schema: None, targets: true };
     let (source, parts) = match Format::of(&path)? {
+        Format::Csv { .. } if config.memory == Memory::Stream => {
+            return Err(DataError::Config {
+                key: "memory".into(),
+                problem: "expected an .npz or .npy to stream, found a CSV, which is always read whole".into(),
+            });
+        }
         Format::Csv { delimiter } => {
             let table = Table::read(&path, delimiter, request)?;
             let mut notes = table_notes(&table, config);

@@ -26,7 +26,8 @@ fn sides(splits: &Splits) -> [Option<&Dataset>; 3] {
 
 /// The sequence numbers of every side, in order.
 fn members(splits: &Splits) -> Vec<Vec<usize>> {
-    let numbers = |dataset: &Dataset| dataset.sequences.iter().map(|s| s.values[0] as usize).collect();
+    let numbers =
+        |dataset: &Dataset| dataset.sequences.iter().map(|s| s.values.loaded().unwrap()[0] as usize).collect();
     sides(splits).into_iter().flatten().map(numbers).collect()
 }
 

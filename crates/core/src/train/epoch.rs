@@ -12,9 +12,12 @@ use burn::{
     tensor::{ElementConversion, Tensor},
 };
 use emberloop_checkpoint::Architecture;
-use emberloop_data::{Batch, Prepared, batches};
+use emberloop_data::{Batch, DataError, Prepared};
 
-use super::job::{Job, TrainError, named};
+use super::{
+    job::{Job, TrainError, named},
+    order,
+};
 use crate::{
     clip::clip,
     config::ClipConfig,
@@ -79,14 +82,14 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         progress: &mut dyn Progress,
     ) -> Result<Option<EpochReport>, TrainError> {
         let began = Instant::now();
-        let groups = self.groups(epoch);
+        let groups = order::groups(self.train, &self.job.config.training, epoch);
         let mut outputs = vec![Vec::new(); self.train.len()];
         let (mut sum, mut total, mut norms, mut learning_rate) = (0.0, 0.0, 0.0, 0.0);
         for (index, group) in groups.iter().enumerate() {
             if cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
                 return Ok(None);
             }
-            let batch = batches(self.train, group, group.len()).next().expect("a group is not empty");
+            let batch = self.train.batch(group)?;
             learning_rate = schedule.learning_rate(epoch, index, groups.len());
             let Some(step) = self.step(&batch, epoch, index, learning_rate)? else { continue };
             sum += step.loss * step.total;
@@ -107,7 +110,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         let trained = began.elapsed().as_secs_f64();
         let seen = evaluate::metrics(&self.job.splits.train, self.job.target_scaler.as_ref(), &outputs);
         let mut metrics = named("", if total > 0.0 { sum / total } else { 0.0 }, &seen);
-        metrics.extend(self.validate());
+        metrics.extend(self.validate()?);
         // Before anything of this epoch is kept: neither a checkpoint nor a resume state can hold such a number.
         if let Some((name, &value)) = metrics.iter().find(|(_, value)| !value.is_finite()) {
             let (split, metric) = match name.strip_prefix("val_") {
@@ -133,24 +136,6 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
             sequences_per_second: self.train.len() as f64 / trained.max(CLOCK_TICK),
             best: false,
         }))
-    }
-
-    /// The epoch's batches, each a list of sequences.
-    fn groups(&self, epoch: usize) -> Vec<Vec<usize>> {
-        let training = &self.job.config.training;
-        let mut rng = Rng::keyed(&[Purpose::Shuffle as u64, training.seed, epoch as u64]);
-        let mut order: Vec<usize> = (0..self.train.len()).collect();
-        rng.shuffle(&mut order);
-        if !training.bucket_by_length {
-            return order.chunks(training.batch).map(<[usize]>::to_vec).collect();
-        }
-        // Sorting within large random buckets keeps most of the randomness and wastes little on padding.
-        for bucket in order.chunks_mut(BUCKET_BATCHES * training.batch) {
-            bucket.sort_by_key(|&sequence| self.train.steps(sequence));
-        }
-        let mut groups: Vec<Vec<usize>> = order.chunks(training.batch).map(<[usize]>::to_vec).collect();
-        rng.shuffle(&mut groups);
-        groups
     }
 
     /// One step of the optimizer; `None` if no target in the batch counts.
@@ -196,24 +181,21 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
     }
 
     /// Loss and metrics of the validation split by name; nothing without one.
-    fn validate(&self) -> BTreeMap<String, f64> {
+    fn validate(&self) -> Result<BTreeMap<String, f64>, DataError> {
         if self.validation.is_empty() {
-            return BTreeMap::new();
+            return Ok(BTreeMap::new());
         }
         let network = self.network.valid();
         let architecture = &self.job.architecture;
         let (outputs, loss) =
-            evaluate::outputs(&network, architecture, self.validation, Some(&self.loss), &self.device);
+            evaluate::outputs(&network, architecture, self.validation, Some(&self.loss), &self.device)?;
         let metrics = evaluate::metrics(&self.job.splits.validation, self.job.target_scaler.as_ref(), &outputs);
-        named("val_", loss.unwrap_or(0.0), &metrics)
+        Ok(named("val_", loss.unwrap_or(0.0), &metrics))
     }
 }
 
 /// The shortest time that is believed, in seconds: a rate stays finite even by a clock that has not moved.
 const CLOCK_TICK: f64 = 1e-9;
-
-/// A bucket holds this many batches.
-const BUCKET_BATCHES: usize = 50;
 
 /// `l1 * sum |w| + l2 * sum w^2` over all weight matrices; nothing if both are 0.
 fn penalty<B: TrainBackend>(network: &Network<B>, l1: f64, l2: f64) -> Option<Tensor<B, 1>> {

@@ -2,6 +2,7 @@
 
 mod epoch;
 mod job;
+mod order;
 mod resume;
 mod stopping;
 

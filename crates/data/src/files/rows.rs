@@ -97,7 +97,7 @@ impl Table {
             Ok(Sequence {
                 name: track.name.clone().unwrap_or_else(|| "of every row".into()),
                 steps: track.rows.len(),
-                values: self.gather(&self.values, self.width(), &track.rows),
+                values: self.gather(&self.values, self.width(), &track.rows).into(),
                 target: self.whole_target(track, per)?,
                 group: track.group.clone(),
             })
@@ -191,7 +191,7 @@ impl Table {
             windows.sequences.push(Sequence {
                 name: track.name.as_ref().map_or_else(|| lines.clone(), |name| format!("{name}, {lines}")),
                 steps: rows.len(),
-                values: self.gather(&self.values, self.width(), rows),
+                values: self.gather(&self.values, self.width(), rows).into(),
                 target,
                 // Windows of one recording overlap: they belong on one side of a split.
                 group: track.group.clone().or_else(|| track.name.clone()),
