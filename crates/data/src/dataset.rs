@@ -1,6 +1,7 @@
 //! What a file becomes: sequences, and the words in which a model speaks of them.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -98,7 +99,7 @@ pub struct Sequence {
     /// What the model should say about it.
     pub target: SequenceTarget,
     /// The person, record or device it comes from, where the configuration names one.
-    pub group: Option<String>,
+    pub group: Option<Arc<str>>,
 }
 
 /// Sequences of one split, and what their numbers mean.

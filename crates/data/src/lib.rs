@@ -11,7 +11,7 @@
 //! Inputs in NPZ and `.npy` files that are larger than memory stay there ([`DataConfig::memory`]): a [`Sequence`] knows where
 //! its [`Values`] are, every look at all of them is a pass over the file ([`Dataset::each`]), and [`Prepared`] reads and scales
 //! blocks of neighbours when a batch wants them ([`Locality`]). What stays in memory is what is said of each sequence: its
-//! name, length, target and group, about 250 bytes, and targets per step.
+//! name, length, target and group, about 200 bytes, and targets per step.
 //!
 //! Every error is one line that names the file, the place in it, what was expected and what was found ([`DataError`]).
 //!
@@ -44,7 +44,6 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
-mod ahead;
 pub mod baseline;
 mod batch;
 mod check;
@@ -66,7 +65,6 @@ mod statistics;
 mod stream;
 mod values;
 
-pub use ahead::ahead;
 pub use batch::{Batch, BatchTargets, Batches, batches};
 pub use config::{DataConfig, Memory, ScalerConfig, TargetColumns, Task, WindowConfig};
 pub use dataset::{Dataset, Inputs, Schema, Sequence, SequenceTarget, Splits, TargetPer, Targets, UNKNOWN_TOKEN};

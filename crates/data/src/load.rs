@@ -1,6 +1,7 @@
 //! From a configuration to datasets.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::check::check;
 use crate::config::{DataConfig, Memory};
@@ -202,13 +203,13 @@ fn add_class_notes(train: &Dataset, validation: Option<&Dataset>, test: Option<&
 
 /// Says which groups stand in two files: the split inside one file sees to it, another file may not.
 fn add_group_notes(train: &Dataset, validation: &Dataset, test: Option<&Dataset>, notes: &mut Vec<String>) {
-    let groups = |dataset: &Dataset| -> std::collections::BTreeSet<String> {
+    let groups = |dataset: &Dataset| -> std::collections::BTreeSet<Arc<str>> {
         dataset.sequences.iter().filter_map(|sequence: &Sequence| sequence.group.clone()).collect()
     };
     let train_groups = groups(train);
     for (side, dataset) in [("validation", Some(validation)), ("test", test)] {
         let Some(dataset) = dataset else { continue };
-        let shared: Vec<String> = groups(dataset).intersection(&train_groups).cloned().collect();
+        let shared: Vec<Arc<str>> = groups(dataset).intersection(&train_groups).cloned().collect();
         if !shared.is_empty() {
             let shown = shared.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
             let more = if shared.len() > 5 { ", ..." } else { "" };

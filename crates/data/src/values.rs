@@ -18,10 +18,10 @@ enum Place {
     Loaded(Vec<f32>),
     Stored {
         array: Arc<StoredArray>,
-        /// Which sequence of the array.
-        sequence: usize,
+        /// Which sequence of the array. (There are many of these: they are kept small.)
+        sequence: u32,
         /// How many numbers are its own.
-        count: usize,
+        count: u32,
     },
 }
 
@@ -45,15 +45,18 @@ impl PartialEq for Values {
 }
 
 impl Values {
+    /// # Panics
+    /// If a number is beyond 32 bits.
     pub(crate) fn stored(array: Arc<StoredArray>, sequence: usize, count: usize) -> Values {
-        Values(Place::Stored { array, sequence, count })
+        let narrow = |number: usize| u32::try_from(number).expect("larger arrays are not streamed");
+        Values(Place::Stored { array, sequence: narrow(sequence), count: narrow(count) })
     }
 
     /// How many numbers there are.
     pub fn len(&self) -> usize {
         match &self.0 {
             Place::Loaded(values) => values.len(),
-            Place::Stored { count, .. } => *count,
+            Place::Stored { count, .. } => *count as usize,
         }
     }
 
@@ -78,8 +81,8 @@ impl Values {
         match &self.0 {
             Place::Loaded(values) => Ok(Cow::Borrowed(values)),
             Place::Stored { array, sequence, count } => {
-                let mut values = Vec::with_capacity(*count);
-                array.read(&[(*sequence, *count)], &mut values)?;
+                let mut values = Vec::with_capacity(*count as usize);
+                array.read(&[(*sequence as usize, *count as usize)], &mut values)?;
                 Ok(Cow::Owned(values))
             }
         }
@@ -103,7 +106,7 @@ impl Values {
     pub(crate) fn place(&self) -> Option<(&Arc<StoredArray>, usize)> {
         match &self.0 {
             Place::Loaded(_) => None,
-            Place::Stored { array, sequence, .. } => Some((array, *sequence)),
+            Place::Stored { array, sequence, .. } => Some((array, *sequence as usize)),
         }
     }
 }
@@ -114,7 +117,7 @@ pub(crate) fn read_all<'a>(values: impl IntoIterator<Item = &'a Values>, out: &m
     for values in values {
         match (&values.0, &mut waiting) {
             (Place::Stored { array, sequence, count }, Some((open, wanted))) if Arc::ptr_eq(array, open) => {
-                wanted.push((*sequence, *count));
+                wanted.push((*sequence as usize, *count as usize));
                 continue;
             }
             _ => {}
@@ -124,7 +127,9 @@ pub(crate) fn read_all<'a>(values: impl IntoIterator<Item = &'a Values>, out: &m
         }
         match &values.0 {
             Place::Loaded(values) => out.extend_from_slice(values),
-            Place::Stored { array, sequence, count } => waiting = Some((array, vec![(*sequence, *count)])),
+            Place::Stored { array, sequence, count } => {
+                waiting = Some((array, vec![(*sequence as usize, *count as usize)]));
+            }
         }
     }
     match waiting {

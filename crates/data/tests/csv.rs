@@ -207,7 +207,7 @@ fn windows_inside_sequences_stay_inside_and_on_one_side() {
         assert!(hundreds.iter().all(|hundred| *hundred == hundreds[0]), "{window:?}");
     }
     let groups = |side: usize| -> std::collections::BTreeSet<_> {
-        sides[side].sequences.iter().map(|window| window.group.clone().unwrap()).collect()
+        sides[side].sequences.iter().map(|window| window.group.as_deref().unwrap().to_owned()).collect()
     };
     assert_eq!((groups(0).len(), groups(1).len()), (8, 2));
     assert!(groups(0).is_disjoint(&groups(1)));

@@ -4,7 +4,7 @@ mod common;
 
 use common::{Folder, Npz, fortran_npy, npy};
 use emberloop_data::{
-    Batch, DataError, Dataset, MissingPolicy, Prepared, Scaler, ScalerKind, Splits, TargetScaler, ahead, batches,
+    Batch, DataError, Dataset, MissingPolicy, Prepared, Scaler, ScalerKind, Splits, TargetScaler, batches,
 };
 
 const KINDS: [ScalerKind; 4] = [ScalerKind::Standard, ScalerKind::Minmax, ScalerKind::Robust, ScalerKind::None];
@@ -69,9 +69,6 @@ fn scalers_and_batches_are_the_same_to_the_bit() {
                 let order: Vec<usize> = (0..3 * loaded.len()).map(|at| (at * 11 + at / 3) % loaded.len()).collect();
                 let expected = all_batches(&loaded, &order);
                 assert_eq!(all_batches(&streamed, &order), expected, "{kind:?}");
-                let groups: Vec<Vec<usize>> = order.chunks(7).map(<[usize]>::to_vec).collect();
-                let found: Vec<Batch> = ahead(&streamed, &groups, |batches| batches.collect::<Result<_, _>>()).unwrap();
-                assert_eq!(found, expected);
             }
         }
     }
@@ -115,9 +112,15 @@ fn what_cannot_be_streamed_is_refused_with_advice_or_loaded() {
         .with("tokens.npz", texts.bytes())
         .with("t.csv", "s,a,label\n1,1,x\n2,1,y\n");
     let cases = [
-        ("train='compressed.npz'", "found \"x\": it is compressed: save it with numpy.savez, or as .npy"),
-        ("train='fortran.npz'", "found \"x\": it is in Fortran order: save numpy.ascontiguousarray of it"),
-        ("train='tokens.npz'\ntoken='x'", "found \"x\": tokens are always read whole"),
+        (
+            "train='compressed.npz'",
+            "found those of compressed.npz: they are compressed: save them with numpy.savez, or as .npy",
+        ),
+        (
+            "train='fortran.npz'",
+            "found those of fortran.npz: they are in Fortran order: save numpy.ascontiguousarray of them",
+        ),
+        ("train='tokens.npz'\ntoken='x'", "found those of tokens.npz: tokens are always read whole"),
         ("train='t.csv'\nsequence='s'", "found a CSV, which is always read whole"),
     ];
     for (table, problem) in cases {
@@ -243,14 +246,4 @@ fn changed_values_are_in_memory_and_a_sample_too() {
     assert_eq!(scaler, same);
     let order: Vec<usize> = (0..one.len()).collect();
     assert_eq!(all_batches(&one, &order), all_batches(&other, &order));
-}
-
-#[test]
-fn ended_early_the_reading_ahead_ends() {
-    let folder = hundred();
-    let train = folder.load("train='x.npy'\ntarget='y.npy'\nmemory='stream'").unwrap().train;
-    let (_, prepared) = prepared(&train, ScalerKind::Standard);
-    let groups: Vec<Vec<usize>> = (0..prepared.len()).map(|sequence| vec![sequence]).collect();
-    let first = ahead(&prepared, &groups, |batches| batches.next().unwrap().unwrap());
-    assert_eq!(first.indices, [0]);
 }

@@ -107,4 +107,6 @@ pub fn train(
 }
 
 #[cfg(test)]
+mod streamed;
+#[cfg(test)]
 mod tests;

@@ -148,7 +148,7 @@ impl Arrays {
                 let plain = member.compression() == CompressionMethod::Stored && !member.encrypted();
                 let (Some(start), true) = (start.filter(|start| start + size <= *length), plain) else {
                     let (header, _) = header::read(&mut member, size).map_err(unreadable)?;
-                    let reason = "it is compressed: save it with numpy.savez, or as .npy";
+                    let reason = "they are compressed: save them with numpy.savez, or as .npy";
                     return Ok((shape(&header), Streamable::No(reason)));
                 };
                 let file = File::open(&*path).map_err(|source| DataError::Io { path: path.clone(), source })?;
@@ -160,10 +160,10 @@ impl Arrays {
         let (header, begins) = header::read(BufReader::new(&file), range.end - range.start).map_err(unreadable)?;
         let shape = shape(&header);
         let Some(element) = Element::of(&header.dtype()) else {
-            return Ok((shape, Streamable::No("its elements are no plain numbers")));
+            return Ok((shape, Streamable::No("they are no plain numbers")));
         };
         if header.order() == Order::Fortran {
-            return Ok((shape, Streamable::No("it is in Fortran order: save numpy.ascontiguousarray of it")));
+            return Ok((shape, Streamable::No("they are in Fortran order: save numpy.ascontiguousarray of them")));
         }
         let bytes = header.len().checked_mul(element.size() as u64);
         if bytes.is_none_or(|bytes| bytes > range.end - range.start - begins) {

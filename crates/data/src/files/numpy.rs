@@ -1,5 +1,6 @@
 //! From the arrays of an NPZ (or `.npy` files) to sequences.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -26,7 +27,7 @@ pub(crate) fn read(path: &Path, base: &Path, format: Format, request: Request<'_
         ),
         Format::Npz | Format::Csv { .. } => (Arrays::open(path)?, request.token().unwrap_or(&config.inputs).to_owned()),
     };
-    let x = inputs_of(&mut arrays, &input_name, request, &mut notes)?;
+    let x = inputs_of(&mut arrays, path, &input_name, request, &mut notes)?;
     let (count, steps, width) = input_shape(&x, request)?;
     let y = match (request.targets, target_name(config, format)?) {
         (true, name) => Some(arrays.read(&name)?),
@@ -57,6 +58,16 @@ pub(crate) fn read(path: &Path, base: &Path, format: Format, request: Request<'_
         Some(y) => value_targets(y, &lengths, steps, request)?,
     };
     let (inputs, values) = inputs(x, &lengths, (steps, width), request)?;
+    // A group of many sequences has one text.
+    let mut groups: HashSet<Arc<str>> = HashSet::new();
+    let mut group_of = |index: usize| -> Result<Option<Arc<str>>, DataError> {
+        let Some(group) = &group else { return Ok(None) };
+        let text = group.text(index)?;
+        if !groups.contains(text.as_str()) {
+            groups.insert(text.as_str().into());
+        }
+        Ok(groups.get(text.as_str()).cloned())
+    };
     let mut sequences = Vec::with_capacity(count);
     for (index, (target, values)) in target_values.into_iter().zip(values).enumerate() {
         sequences.push(Sequence {
@@ -64,7 +75,7 @@ pub(crate) fn read(path: &Path, base: &Path, format: Format, request: Request<'_
             steps: lengths[index],
             values,
             target,
-            group: group.as_ref().map(|group| group.text(index)).transpose()?,
+            group: group_of(index)?,
         });
     }
     let path = path.to_owned();
@@ -110,6 +121,7 @@ const LOADED_MOST: u64 = 1 << 30;
 /// Reads the inputs, or leaves them where they are, as `memory` says.
 fn inputs_of(
     arrays: &mut Arrays,
+    path: &Path,
     name: &str,
     request: Request<'_>,
     notes: &mut Vec<String>,
@@ -119,28 +131,39 @@ fn inputs_of(
         return arrays.read(name).map(InputArray::Loaded);
     }
     let (shape, streamable) = arrays.locate(name)?;
-    let numbers = shape.iter().try_fold(4u64, |bytes, &size| bytes.checked_mul(size as u64));
-    let large = numbers.is_none_or(|bytes| bytes > LOADED_MOST);
+    let bytes = shape.iter().try_fold(4u64, |bytes, &size| bytes.checked_mul(size as u64)).unwrap_or(u64::MAX);
+    let large = bytes > LOADED_MOST;
+    let long = shape.iter().skip(1).fold(1usize, |numbers, &size| numbers.saturating_mul(size)) > u32::MAX as usize
+        || shape.first().is_some_and(|&count| count > u32::MAX as usize);
     let streamable = match (request.token(), streamable) {
         (Some(_), _) => Streamable::No("tokens are always read whole"),
+        (None, _) if long => Streamable::No("they are more than 2^32 sequences, or numbers of one"),
         (None, streamable) => streamable,
     };
-    match streamable {
-        Streamable::Yes(location) if large || memory == Memory::Stream => {
+    let mut note = |what: &str| {
+        let size = bytes as f64 / LOADED_MOST as f64;
+        notes.push(format!("{}: the inputs take {size:.1} GiB as float32 and {what}", path.display()));
+    };
+    match (memory, streamable) {
+        (Memory::Stream, Streamable::No(why)) => {
+            return Err(DataError::Config {
+                key: "memory".into(),
+                problem: format!("expected inputs that can be streamed, found those of {}: {why}", path.display()),
+            });
+        }
+        (Memory::Auto, Streamable::No(why)) if large => note(&format!("cannot be streamed: {why}")),
+        (Memory::Auto, Streamable::Yes(location)) if large => {
+            note("are streamed: read a part at a time, and shuffled in blocks");
             arrays.keep_in_file(name)?;
-            Ok(InputArray::Stored(location))
+            return Ok(InputArray::Stored(location));
         }
-        Streamable::No(why) if memory == Memory::Stream => Err(DataError::Config {
-            key: "memory".into(),
-            problem: format!("expected an array that can be streamed, found {name:?}: {why}"),
-        }),
-        Streamable::No(why) if large => {
-            let gigabytes = numbers.unwrap_or(u64::MAX) as f64 / LOADED_MOST as f64;
-            notes.push(format!("array {name:?} takes {gigabytes:.1} GiB of memory and cannot be streamed: {why}"));
-            arrays.read(name).map(InputArray::Loaded)
+        (Memory::Stream, Streamable::Yes(location)) => {
+            arrays.keep_in_file(name)?;
+            return Ok(InputArray::Stored(location));
         }
-        Streamable::Yes(_) | Streamable::No(_) => arrays.read(name).map(InputArray::Loaded),
+        (Memory::Auto | Memory::Load, _) => {}
     }
+    arrays.read(name).map(InputArray::Loaded)
 }
 
 fn target_name(config: &DataConfig, format: Format) -> Result<String, DataError> {

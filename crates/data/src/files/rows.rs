@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::table::{MISSING, Table};
 use super::{Request, Source, SourceTargets};
@@ -13,7 +14,7 @@ use crate::error::DataError;
 pub(crate) struct Track {
     /// The cell of the sequence column; none for one long series.
     name: Option<String>,
-    group: Option<String>,
+    group: Option<Arc<str>>,
     rows: Vec<usize>,
 }
 
@@ -87,7 +88,7 @@ impl Table {
                 found: format!("{:?}", group.names.text(group.rows[other])),
             });
         }
-        track.group = Some(group.names.text(group.rows[first]).to_owned());
+        track.group = Some(group.names.text(group.rows[first]).into());
         Ok(())
     }
 
@@ -194,7 +195,7 @@ impl Table {
                 values: self.gather(&self.values, self.width(), rows).into(),
                 target,
                 // Windows of one recording overlap: they belong on one side of a split.
-                group: track.group.clone().or_else(|| track.name.clone()),
+                group: track.group.clone().or_else(|| track.name.as_deref().map(Arc::from)),
             });
         }
         windows
