@@ -78,7 +78,7 @@ impl Evaluate {
             Targets::Classes { labels } => labels,
             Targets::Values { names } => names,
         };
-        let persistence = emberloop_data::baseline::persistence(&dataset);
+        let persistence = emberloop_data::baseline::persistence(&dataset)?;
         if json {
             return output::print_json(&Report { arithmetic, metrics: &metrics, names, speed, persistence });
         }
