@@ -37,23 +37,30 @@ fn download(client: &Client, handle: Handle) -> Vec<f32> {
     f32::from_bytes(&client.read_one(handle).expect("the device answers")).to_vec()
 }
 
-/// Runs a problem both ways and compares everything that comes out.
-fn check(client: &Client, name: &str, problem: &Problem, tuning: Tuning) {
-    let layer = Layer { cell: problem.cell, inputs: problem.inputs, hidden: problem.hidden };
-    let weights = Weights {
+fn weights(client: &Client, problem: &Problem) -> Weights {
+    Weights {
         input: upload(client, &problem.input_weight),
         recurrent: upload(client, &problem.recurrent_weight),
         input_bias: upload(client, &problem.input_bias),
         recurrent_bias: upload(client, &problem.recurrent_bias),
-    };
-    let sequences = Sequences {
+    }
+}
+
+fn sequences<'a>(client: &Client, problem: &'a Problem) -> Sequences<'a> {
+    Sequences {
         steps: problem.steps,
         batch: problem.batch,
         values: upload(client, &problem.values),
         lengths: problem.lengths.as_deref(),
         reverse: problem.reverse,
         initial: problem.initial.as_ref().map(|initial| upload(client, initial)),
-    };
+    }
+}
+
+/// Runs a problem both ways and compares everything that comes out.
+fn check(client: &Client, name: &str, problem: &Problem, tuning: Tuning) {
+    let layer = Layer { cell: problem.cell, inputs: problem.inputs, hidden: problem.hidden };
+    let (weights, sequences) = (weights(client, problem), sequences(client, problem));
     let output = match (&problem.hidden_gradient, &problem.last_gradient) {
         (Some(_), None) => Output::Every,
         (None, Some(_)) => Output::Last,
@@ -96,10 +103,119 @@ fn check(client: &Client, name: &str, problem: &Problem, tuning: Tuning) {
 }
 
 #[test]
-fn every_cell_agrees_with_the_reference() {
+fn every_cell_of_every_size_agrees_with_the_reference() {
     let Some(client) = device() else { return };
     for cell in CellKind::ALL {
-        let problem = Problem::new(cell, [3, 5, 7, 4], 1);
-        check(&client, &format!("{cell:?}"), &problem, Tuning::default());
+        for (hidden, batch) in [(1, 1), (5, 4), (32, 3), (33, 2), (64, 5), (130, 2)] {
+            let problem = Problem::new(cell, [3, hidden, 5, batch], 1);
+            check(&client, &format!("{cell:?}, {hidden} units"), &problem, Tuning::default());
+        }
     }
+}
+
+#[test]
+fn every_option_agrees_with_the_reference() {
+    let Some(client) = device() else { return };
+    for cell in CellKind::ALL {
+        for reverse in [false, true] {
+            let direction = if reverse { "reverse" } else { "forward" };
+            let with = |name: &str, mut problem: Problem| {
+                problem.reverse = reverse;
+                check(&client, &format!("{cell:?}, {direction}, {name}"), &problem, Tuning::default());
+            };
+            let problem = Problem::new(cell, [2, 6, 9, 5], 2);
+            with("padded", problem.clone().with_lengths());
+            with("initial", problem.clone().with_initial());
+            with("last", Problem { hidden_gradient: None, ..problem.clone().with_lengths().with_last() });
+            with("truncated", Problem { truncate: Some(4), ..problem.clone() });
+            let both = problem.with_lengths().with_initial().with_last();
+            with("everything", Problem { truncate: Some(2), ..both });
+        }
+    }
+}
+
+#[test]
+fn every_layout_agrees_with_the_reference() {
+    let Some(client) = device() else { return };
+    let layouts = [
+        ("weights in shared memory", Tuning { registers: Some(0), ..Tuning::default() }),
+        ("weights in the cache", Tuning { registers: Some(0), shared: Some(13_000), ..Tuning::default() }),
+        ("weights everywhere", Tuning { registers: Some(16), shared: Some(14_500), ..Tuning::default() }),
+        ("one row", Tuning { rows: Some(1), ..Tuning::default() }),
+        ("three rows", Tuning { rows: Some(3), cubes: Some(1), ..Tuning::default() }),
+        ("eight rows", Tuning { rows: Some(8), cubes: Some(5), ..Tuning::default() }),
+        ("one output per thread", Tuning { columns: Some(1), threads: Some(128), ..Tuning::default() }),
+        ("fewer threads than units", Tuning { threads: Some(32), rows: Some(2), ..Tuning::default() }),
+        ("many threads", Tuning { threads: Some(512), columns: Some(3), ..Tuning::default() }),
+    ];
+    for cell in [CellKind::Lstm, CellKind::GruResetBefore] {
+        for (name, tuning) in layouts {
+            let problem = Problem::new(cell, [20, 35, 30, 10], 3).with_lengths();
+            check(&client, &format!("{cell:?}, {name}"), &problem, tuning);
+        }
+    }
+}
+
+#[test]
+fn results_are_equal_from_run_to_run() {
+    let Some(client) = device() else { return };
+    let problem = Problem::new(CellKind::Lstm, [4, 16, 40, 6], 4);
+    let layer = Layer { cell: problem.cell, inputs: problem.inputs, hidden: problem.hidden };
+    let (weights, sequences) = (weights(&client, &problem), sequences(&client, &problem));
+    let run = || {
+        let tuning = Tuning { cubes: Some(20), ..Tuning::default() };
+        let (states, tape) = forward(&client, layer, &weights, &sequences, Output::Every, &tuning);
+        let above = StateGradients { hidden: states.hidden.clone(), last: None };
+        let gradients = backward(&client, layer, &weights, &sequences, &tape, &above, Wanted::default(), &tuning);
+        [states.hidden.unwrap(), gradients.input, gradients.recurrent, gradients.input_bias]
+            .map(|handle| download(&client, handle))
+    };
+    assert_eq!(run(), run());
+}
+
+#[test]
+fn a_gradient_that_vanishes_ends_at_zero() {
+    let Some(client) = device() else { return };
+    const STEPS: usize = 500;
+    for cell in CellKind::ALL {
+        let mut problem = Problem::new(cell, [1, 1, STEPS, 1], 1);
+        let gates = cell.gate_count();
+        // Gates half open and tanh without slope: each step leaves about half of the gradient.
+        for zeros in
+            [&mut problem.values, &mut problem.input_weight, &mut problem.input_bias, &mut problem.recurrent_bias]
+        {
+            zeros.fill(0.0);
+        }
+        problem.recurrent_weight.fill(if gates == 1 { 0.6 } else { 0.1 });
+        let layer = Layer { cell, inputs: 1, hidden: 1 };
+        let (weights, sequences) = (weights(&client, &problem), sequences(&client, &problem));
+        let tuning = Tuning::default();
+        let (_, tape) = forward(&client, layer, &weights, &sequences, Output::Last, &tuning);
+        let above = StateGradients { hidden: None, last: Some(upload(&client, &[1.0, 0.0][..problem.states()])) };
+        let wanted = Wanted { initial: true, ..Wanted::default() };
+        let gradients = backward(&client, layer, &weights, &sequences, &tape, &above, wanted, &tuning);
+        assert_eq!(download(&client, gradients.initial.unwrap()), vec![0.0; problem.states()], "{cell:?}");
+        let bias = download(&client, gradients.input_bias);
+        assert!(bias.iter().any(|value| *value != 0.0), "{cell:?}: it is there at first");
+    }
+}
+
+#[test]
+#[should_panic(expected = "values: expected 60 numbers, found 40")]
+fn a_buffer_of_the_wrong_size_is_named() {
+    let Some(client) = device() else { panic!("values: expected 60 numbers, found 40 (skipped)") };
+    let problem = Problem::new(CellKind::Rnn, [2, 3, 4, 5], 1);
+    let (weights, mut sequences) = (weights(&client, &problem), sequences(&client, &problem));
+    sequences.steps = 6;
+    let layer = Layer { cell: problem.cell, inputs: 2, hidden: 3 };
+    infer(&client, layer, &weights, &sequences, Output::Every, &Tuning::default());
+}
+
+#[test]
+fn a_device_that_is_not_there_is_one_clear_line() {
+    let count = vulkan::devices().len();
+    let error = vulkan::device(count).unwrap_err();
+    assert_eq!(error.found, count);
+    assert!(!error.to_string().contains('\n'));
+    assert_eq!(vulkan::NoDevice { found: 1 }.to_string(), "there is 1 Vulkan device, number 0");
 }
