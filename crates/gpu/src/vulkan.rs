@@ -1,6 +1,6 @@
 //! Devices with a Vulkan driver.
 
-use std::fmt;
+use std::{fmt, sync::OnceLock};
 
 use cubecl::{
     Runtime,
@@ -29,14 +29,19 @@ impl fmt::Display for NoDevice {
 impl std::error::Error for NoDevice {}
 
 /// All devices: discrete GPUs first, then integrated ones, virtual ones, and last a CPU device such as Mesa's lavapipe.
-/// Nothing is opened.
-pub fn devices() -> Vec<WgpuDevice> {
-    let kinds = [WgpuDevice::DiscreteGpu(0), WgpuDevice::IntegratedGpu(0), WgpuDevice::VirtualGpu(0), WgpuDevice::Cpu];
-    let of_kind = |kind: WgpuDevice| WgpuRuntime::enumerate_devices(kind.to_id().type_id, &Vulkan::backend());
-    let mut devices: Vec<_> = kinds.into_iter().flat_map(of_kind).map(WgpuDevice::from_id).collect();
-    // Several CPU devices have one name here.
-    devices.dedup();
-    devices
+/// Nothing is opened. They are looked for once.
+pub fn devices() -> &'static [WgpuDevice] {
+    static DEVICES: OnceLock<Vec<WgpuDevice>> = OnceLock::new();
+    DEVICES.get_or_init(|| {
+        let all = WgpuRuntime::enumerate_all_devices(&Vulkan::backend());
+        // Numbered within each kind, as cubecl opens them; several CPU devices have one name.
+        let count = |kind: WgpuDevice| all.iter().filter(|found| found.type_id == kind.to_id().type_id).count();
+        let discrete = (0..count(WgpuDevice::DiscreteGpu(0))).map(WgpuDevice::DiscreteGpu);
+        let integrated = (0..count(WgpuDevice::IntegratedGpu(0))).map(WgpuDevice::IntegratedGpu);
+        let simulated = (0..count(WgpuDevice::VirtualGpu(0))).map(WgpuDevice::VirtualGpu);
+        let cpu = (0..count(WgpuDevice::Cpu).min(1)).map(|_| WgpuDevice::Cpu);
+        discrete.chain(integrated).chain(simulated).chain(cpu).collect()
+    })
 }
 
 /// Device number `index` of [`devices`].

@@ -106,7 +106,11 @@ fn check(client: &Client, name: &str, problem: &Problem, tuning: Tuning) {
 fn every_cell_of_every_size_agrees_with_the_reference() {
     let Some(client) = device() else { return };
     for cell in CellKind::ALL {
-        for (hidden, batch) in [(1, 1), (5, 4), (32, 3), (33, 2), (64, 5), (130, 2)] {
+        for (hidden, batch) in [(1, 1), (5, 4), (33, 2), (130, 2), (32, 3), (64, 5)] {
+            // A kernel is compiled for each: the powers of two, which leave nothing to pad, for one cell.
+            if cell != CellKind::Lstm && hidden.is_power_of_two() && hidden > 1 {
+                continue;
+            }
             let problem = Problem::new(cell, [3, hidden, 5, batch], 1);
             check(&client, &format!("{cell:?}, {hidden} units"), &problem, Tuning::default());
         }
@@ -148,11 +152,12 @@ fn every_layout_agrees_with_the_reference() {
         ("fewer threads than units", Tuning { threads: Some(32), rows: Some(2), ..Tuning::default() }),
         ("many threads", Tuning { threads: Some(512), columns: Some(3), ..Tuning::default() }),
     ];
-    for cell in [CellKind::Lstm, CellKind::GruResetBefore] {
-        for (name, tuning) in layouts {
-            let problem = Problem::new(cell, [20, 35, 30, 10], 3).with_lengths();
-            check(&client, &format!("{cell:?}, {name}"), &problem, tuning);
-        }
+    // With one product per step and with two, in turns: a kernel is compiled for each.
+    for ((name, tuning), cell) in
+        layouts.into_iter().zip([CellKind::GruResetBefore, CellKind::Lstm].into_iter().cycle())
+    {
+        let problem = Problem::new(cell, [20, 35, 30, 10], 3).with_lengths();
+        check(&client, &format!("{cell:?}, {name}"), &problem, tuning);
     }
 }
 
