@@ -42,14 +42,6 @@ impl<'a, R: Runtime> Launcher<'a, R> {
     ///
     /// # Panics
     /// If it is beyond what one kernel can address.
-    #[doc(hidden)]
-    pub fn trace(&self, what: &str) {
-        if std::env::var_os("TRACE").is_some() {
-            let ok = cubecl::future::block_on(self.client.sync());
-            eprintln!("{what}: {ok:?}");
-        }
-    }
-
     pub fn floats(&self, count: usize) -> Handle {
         let bytes = count as u64 * 4;
         let most = (self.client.properties().memory.max_page_size).min(u64::from(u32::MAX) * 4);
@@ -92,7 +84,6 @@ impl<'a, R: Runtime> Launcher<'a, R> {
                 product,
             );
         }
-        self.trace("pack");
         packed
     }
 
@@ -162,7 +153,6 @@ impl<'a, R: Runtime> Launcher<'a, R> {
                 start as u32,
             );
         }
-        self.trace("add");
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -210,7 +200,6 @@ impl<'a, R: Runtime> Launcher<'a, R> {
                 tiles,
             );
         }
-        self.trace("matrix");
     }
 
     /// The tile for a product: flat for a few rows, as for the weights of a few inputs.

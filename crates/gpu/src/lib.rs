@@ -25,5 +25,5 @@ pub mod vulkan;
 
 pub use cubecl::server::Handle;
 pub use layer::{Gradients, Layer, Output, Sequences, StateGradients, States, Tape, Wanted, Weights};
-pub use pass::{backward, forward, infer};
+pub use pass::{backward, dense_backward, forward, infer};
 pub use plan::Tuning;

@@ -109,7 +109,6 @@ fn run<R: Runtime>(
             plan,
         );
     }
-    launcher.trace("forward");
     let states = States { hidden: output.every().then(|| hidden.clone()), last: output.last().then_some(last) };
     (states, keep.then_some(Tape { gates: projected, extra, hidden }))
 }
@@ -181,7 +180,6 @@ pub fn backward<R: Runtime>(
         );
     }
 
-    launcher.trace("backward");
     let input = launcher.floats(layer.inputs * columns);
     let input_bias = launcher.floats(columns);
     let recurrent = launcher.floats(units * columns);
@@ -267,6 +265,39 @@ pub fn backward<R: Runtime>(
         values,
         initial: wanted.initial.then_some(initial_gradient),
     }
+}
+
+/// The gradients of a dense layer `values [N, I] weight [I, O] + bias [O]`, from the gradient `[N, O]` of its result: of
+/// values, weight and bias. `sizes`: N, I, O.
+///
+/// # Panics
+/// If a buffer is shorter than its shape, or the layer is beyond the device.
+pub fn dense_backward<R: Runtime>(
+    client: &ComputeClient<R>,
+    [rows, inputs, outputs]: [usize; 3],
+    values: &Handle,
+    weight: &Handle,
+    gradient: &Handle,
+) -> [Handle; 3] {
+    check_length("values", values, rows * inputs);
+    check_length("weight", weight, inputs * outputs);
+    check_length("gradient", gradient, rows * outputs);
+    let launcher = Launcher::new(client, Tuning::default());
+    let (of_weight, of_bias) = (launcher.floats(inputs * outputs), launcher.floats(outputs));
+    let sizes =
+        Matrix { m: inputs + 1, n: outputs, k: rows, left_stride: inputs, right_stride: outputs, right_start: 0 };
+    launcher.gradient(
+        values,
+        gradient,
+        None,
+        None,
+        Left::ColumnsAndOne,
+        [1, rows],
+        sizes,
+        (&of_weight, &of_bias, outputs, 0),
+    );
+    let sizes = Matrix { m: rows, n: inputs, k: outputs, left_stride: outputs, right_stride: outputs, right_start: 0 };
+    [launcher.product_with_bias(gradient, weight, None, Right::Columns, sizes), of_weight, of_bias]
 }
 
 /// The recurrent weights in the order of the loop's threads. `strides`: of outputs and of elements of the sum, in

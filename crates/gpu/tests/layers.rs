@@ -162,6 +162,52 @@ fn every_layout_agrees_with_the_reference() {
 }
 
 #[test]
+fn a_number_that_is_none_is_not_hidden_and_large_ones_saturate() {
+    let Some(client) = device() else { return };
+    for cell in CellKind::ALL {
+        let problem = Problem::new(cell, [2, 3, 4, 2], 1);
+        let layer = Layer { cell, inputs: 2, hidden: 3 };
+        let weights = weights(&client, &problem);
+        let hidden = |values: f32| {
+            let values: Vec<f32> = problem.values.iter().map(|value| *value as f32 * values).collect();
+            let values = client.create_from_slice(f32::as_bytes(&values));
+            let sequences = Sequences { values, ..sequences(&client, &problem) };
+            let states = infer(&client, layer, &weights, &sequences, Output::Every, &Tuning::default());
+            download(&client, states.hidden.unwrap())
+        };
+        assert!(hidden(f32::NAN).iter().all(|value| value.is_nan()), "{cell:?}");
+        assert!(hidden(1e30).iter().all(|value| value.abs() <= 1.0), "{cell:?}");
+    }
+}
+
+#[test]
+fn a_dense_layer_runs_backwards() {
+    let Some(client) = device() else { return };
+    let mut numbers = reference::Numbers::new(9);
+    for [rows, inputs, outputs] in [[700, 33, 19], [3, 1, 1], [40, 5, 130]] {
+        let (values, weight) = (numbers.many(rows * inputs, 1.0), numbers.many(inputs * outputs, 1.0));
+        let gradient = numbers.many(rows * outputs, 1.0);
+        let (mut of_values, mut of_weight) = (vec![0.0; rows * inputs], vec![0.0; inputs * outputs]);
+        let mut of_bias = vec![0.0; outputs];
+        for row in 0..rows {
+            for output in 0..outputs {
+                let above = gradient[row * outputs + output];
+                of_bias[output] += above;
+                for input in 0..inputs {
+                    of_values[row * inputs + input] += above * weight[input * outputs + output];
+                    of_weight[input * outputs + output] += above * values[row * inputs + input];
+                }
+            }
+        }
+        let [values, weight, gradient] = [values, weight, gradient].map(|numbers| upload(&client, &numbers));
+        let found = emberloop_gpu::dense_backward(&client, [rows, inputs, outputs], &values, &weight, &gradient);
+        for (found, expected) in found.into_iter().zip([of_values, of_weight, of_bias]) {
+            assert!(distance(&download(&client, found), &expected) < 1e-5, "{rows}, {inputs}, {outputs}");
+        }
+    }
+}
+
+#[test]
 fn results_are_equal_from_run_to_run() {
     let Some(client) = device() else { return };
     let problem = Problem::new(CellKind::Lstm, [4, 16, 40, 6], 4);

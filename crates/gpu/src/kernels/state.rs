@@ -114,13 +114,17 @@ pub(crate) fn time(step: usize, length: usize, #[comptime] reverse: bool) -> usi
 /// `1 / (1 + exp(-x))`. The bound keeps the exponential finite: not every driver knows infinity.
 #[cube]
 pub(crate) fn sigmoid(x: f32) -> f32 {
-    1.0 / (1.0 + f32::exp(-f32::max(x, -80.0)))
+    // By comparison, which lets a NaN pass; a maximum would hide it.
+    let bounded = select(x < -80.0, -80.0, x);
+    1.0 / (1.0 + f32::exp(-bounded))
 }
 
 /// Beyond the bound the result is 1 to the last bit; some drivers make `inf / inf` of large arguments.
 #[cube]
 pub(crate) fn tanh(x: f32) -> f32 {
-    f32::tanh(f32::max(f32::min(x, 16.0), -16.0))
+    let bounded = select(x > 16.0, 16.0, x);
+    let bounded = select(bounded < -16.0, -16.0, bounded);
+    f32::tanh(bounded)
 }
 
 /// Takes numbers that are nothing as 0, as the CPU does: what vanishes along a sequence must not stay denormal.
