@@ -1,0 +1,72 @@
+//! A worker of `cargo xtask bench-training`: makes what it is asked for and says how long it took.
+//!
+//! | module | one sentence |
+//! |---|---|
+//! | `protocol` | questions and answers, a line each |
+//! | `synthetic` | sequences and a configuration for a shape |
+//! | `ours` | the trainer and the inference of `emberloop_core` |
+//! | `trainer` | `emberloop_core::train`, stopped between two steps while another contender runs |
+//! | `end_to_end` | a training from files |
+//! | `burn_own` | the same step with burn's own modules |
+//! | `memory` | what the process takes |
+//!
+//! PyTorch's worker is `pytorch.py` beside this crate's manifest.
+
+mod burn_own;
+mod end_to_end;
+mod memory;
+mod ours;
+mod protocol;
+mod synthetic;
+mod trainer;
+
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use emberloop_core::Device;
+use serde_json::json;
+
+/// The message is one line that names the cause.
+type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+#[derive(Parser)]
+#[command(about = "A worker of `cargo xtask bench-training`")]
+struct Arguments {
+    /// Who
+    contender: Contender,
+    /// Threads to compute on
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// Where to compute
+    #[arg(long, default_value_t)]
+    device: Device,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Contender {
+    /// `emberloop_core`
+    Ours,
+    /// `burn::nn`
+    Burn,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match arguments.contender {
+        Contender::Ours => {
+            let hello = json!({"name": format!("emberloop {}", env!("CARGO_PKG_VERSION")), "isa": ours::isa()});
+            protocol::serve(&mut ours::Ours::new(arguments.threads, arguments.device), &hello)
+        }
+        Contender::Burn => {
+            let hello = json!({"name": "burn 0.21.0", "isa": null});
+            protocol::serve(&mut burn_own::BurnOwn::default(), &hello)
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
