@@ -29,7 +29,7 @@ pub struct Train {
 #[derive(Args)]
 pub struct How {
     /// Where to compute.
-    #[arg(long, default_value = "cpu", value_name = "cpu|cuda")]
+    #[arg(long, default_value = "cpu", value_name = "cpu|cuda|vulkan")]
     pub device: Device,
     /// The folder of this run [default: runs/NAME, or the next free runs/NAME-2, ...].
     #[arg(long, value_name = "RUN")]
@@ -86,7 +86,8 @@ pub fn train_into_folder(
         false => RunFolder::create(config_path, how.out.as_deref())?,
     };
     let options = Options {
-        device: how.device,
+        devices: vec![how.device],
+        threads: None,
         resume_dir: Some(folder.path().to_path_buf()),
         save_interval: Duration::from_secs_f64(how.save_every),
         resume: how.resume,

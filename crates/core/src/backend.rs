@@ -1,78 +1,130 @@
-//! The one file that names concrete backends. Everything else is generic over `RecurrentBackend` or `TrainBackend`;
+//! The one place that names concrete backends. Everything else is generic over `RecurrentBackend` or `TrainBackend`;
 //! a move to another burn, or another device, starts and ends here.
 
-use std::{fmt, str::FromStr};
+#[cfg(feature = "cuda")]
+mod cuda;
+
+use std::{fmt, mem, str::FromStr};
 
 use burn::backend::{Autodiff, NdArray};
 use serde::{Deserialize, Serialize};
 
-use crate::recurrence::{RecurrentBackend, TrainBackend};
-
-impl RecurrentBackend for NdArray {}
-#[cfg(feature = "cuda")]
-impl RecurrentBackend for burn::backend::Cuda {}
+use crate::recurrence::TrainBackend;
 
 /// Where training and evaluation run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Device {
-    /// burn-ndarray on one core: results are equal bit by bit from run to run.
+    /// burn-ndarray, with the recurrent layers in `emberloop-kernels`: results are equal bit by bit from run to run, for
+    /// any number of threads.
     #[default]
     Cpu,
-    /// burn-cuda on the first NVIDIA GPU.
-    Cuda,
+    /// burn-cuda on the NVIDIA GPU of this number, counted from 0.
+    Cuda(usize),
+    /// burn-wgpu over Vulkan on the GPU of this number, counted from 0.
+    Vulkan(usize),
 }
 
 impl Device {
-    /// The name on the command line.
-    pub fn name(self) -> &'static str {
+    /// Its number among those of its kind, counted from 0.
+    pub fn index(self) -> usize {
         match self {
-            Device::Cpu => "cpu",
-            Device::Cuda => "cuda",
+            Device::Cpu => 0,
+            Device::Cuda(index) | Device::Vulkan(index) => index,
         }
     }
 }
 
 impl fmt::Display for Device {
+    /// The name on the command line: `cpu`, `cuda`, `cuda:1`, `vulkan`, ...
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.write_str(match self {
+            Device::Cpu => "cpu",
+            Device::Cuda(_) => "cuda",
+            Device::Vulkan(_) => "vulkan",
+        })?;
+        if self.index() == 0 { Ok(()) } else { write!(f, ":{}", self.index()) }
     }
 }
 
 impl FromStr for Device {
     type Err = DeviceError;
 
-    fn from_str(name: &str) -> Result<Self, DeviceError> {
-        [Device::Cpu, Device::Cuda]
-            .into_iter()
-            .find(|device| device.name() == name)
-            .ok_or_else(|| DeviceError::Unknown { found: name.to_string() })
+    fn from_str(text: &str) -> Result<Self, DeviceError> {
+        let unknown = || DeviceError::Unknown { found: text.to_string() };
+        let (name, index) = match text.split_once(':') {
+            Some((name, index)) => (name, Some(index.parse().map_err(|_| unknown())?)),
+            None => (text, None),
+        };
+        match (name, index) {
+            ("cpu", None) => Ok(Device::Cpu),
+            ("cuda", index) => Ok(Device::Cuda(index.unwrap_or(0))),
+            ("vulkan", index) => Ok(Device::Vulkan(index.unwrap_or(0))),
+            _ => Err(unknown()),
+        }
+    }
+}
+
+impl TryFrom<String> for Device {
+    type Error = DeviceError;
+
+    fn try_from(text: String) -> Result<Self, DeviceError> {
+        text.parse()
+    }
+}
+
+impl From<Device> for String {
+    fn from(device: Device) -> String {
+        device.to_string()
     }
 }
 
 /// Why a device cannot be used.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum DeviceError {
     /// No such name.
-    #[error("device: expected cpu or cuda, found {found:?}")]
+    #[error("device: expected cpu, cuda, vulkan, or one of several as in cuda:1, found {found:?}")]
     Unknown {
         /// What was asked for.
         found: String,
     },
-    /// Compiled without CUDA.
-    #[error("device cuda: this program was built without it; build it with --features cuda, or use --device cpu")]
-    NotCompiled,
+    /// Not even one.
+    #[error("devices: expected at least one, as in cpu, found none")]
+    None,
+    /// Devices that cannot share a training.
+    #[error("devices: expected all of one kind, as in cuda,cuda:1, found {first} and {other}")]
+    Mixed {
+        /// The first.
+        first: Device,
+        /// The first of another kind.
+        other: Device,
+    },
+    /// Compiled without it.
+    #[error(
+        "device {device}: this program was built without it; build it with --features {feature}, or use --device cpu"
+    )]
+    NotCompiled {
+        /// What was asked for.
+        device: Device,
+        /// Cargo's feature that brings it.
+        feature: &'static str,
+    },
     /// No driver on this machine.
-    #[error("device cuda: no NVIDIA driver found ({reason}); install the driver, or use --device cpu")]
+    #[error("device {device}: no driver found ({reason}); install the driver, or use --device cpu")]
     NoDriver {
+        /// What was asked for.
+        device: Device,
         /// What the system's loader says.
         reason: String,
     },
-    /// A driver without a GPU.
-    #[error("device cuda: the NVIDIA driver reports no usable GPU (cuInit gave {code}); use --device cpu")]
+    /// A driver without a GPU, or without that many.
+    #[error("device {device}: {reason}; use --device cpu")]
     NoGpu {
-        /// The driver's error code.
-        code: i32,
+        /// What was asked for.
+        device: Device,
+        /// What the driver says.
+        reason: String,
     },
 }
 
@@ -81,22 +133,38 @@ pub(crate) trait Task {
     /// What comes out of it.
     type Output;
 
-    /// Runs on a backend and its default device.
-    fn run<B: TrainBackend>(self, device: B::Device) -> Self::Output;
+    /// Runs on a backend and some of its devices, at least one.
+    fn run<B: TrainBackend>(self, devices: &[B::Device]) -> Self::Output;
 }
 
 /// Runs `task` on the backend of `device`.
 pub(crate) fn dispatch<T: Task>(device: Device, task: T) -> Result<T::Output, DeviceError> {
-    match device {
-        Device::Cpu => Ok(task.run::<Autodiff<NdArray>>(Default::default())),
+    dispatch_all(&[device], task)
+}
+
+/// Runs `task` on the backend of `devices`, which must be of one kind.
+pub(crate) fn dispatch_all<T: Task>(devices: &[Device], task: T) -> Result<T::Output, DeviceError> {
+    check_devices(devices)?;
+    match devices[0] {
+        Device::Cpu => Ok(task.run::<Autodiff<NdArray>>(&vec![Default::default(); devices.len()])),
         #[cfg(feature = "cuda")]
-        Device::Cuda => {
-            probe_cuda()?;
-            Ok(task.run::<Autodiff<burn::backend::Cuda>>(Default::default()))
+        Device::Cuda(_) => {
+            let gpus: Vec<_> =
+                devices.iter().map(|device| burn::backend::cuda::CudaDevice::new(device.index())).collect();
+            Ok(task.run::<Autodiff<burn::backend::Cuda>>(&gpus))
         }
-        #[cfg(not(feature = "cuda"))]
-        Device::Cuda => Err(DeviceError::NotCompiled),
+        #[allow(unreachable_patterns, reason = "which devices are left depends on the features")]
+        Device::Cuda(_) | Device::Vulkan(_) => unreachable!("check_device has refused it"),
     }
+}
+
+/// Whether devices can be used together, before anything is loaded for them.
+pub fn check_devices(devices: &[Device]) -> Result<(), DeviceError> {
+    let Some(&first) = devices.first() else { return Err(DeviceError::None) };
+    if let Some(&other) = devices.iter().find(|device| mem::discriminant(*device) != mem::discriminant(&first)) {
+        return Err(DeviceError::Mixed { first, other });
+    }
+    devices.iter().try_for_each(|&device| check_device(device))
 }
 
 /// Whether a device can be used, before anything is loaded for it.
@@ -104,38 +172,11 @@ pub fn check_device(device: Device) -> Result<(), DeviceError> {
     match device {
         Device::Cpu => Ok(()),
         #[cfg(feature = "cuda")]
-        Device::Cuda => probe_cuda(),
+        Device::Cuda(index) => cuda::probe(index),
         #[cfg(not(feature = "cuda"))]
-        Device::Cuda => Err(DeviceError::NotCompiled),
+        Device::Cuda(_) => Err(DeviceError::NotCompiled { device, feature: "cuda" }),
+        Device::Vulkan(_) => Err(DeviceError::NotCompiled { device, feature: "vulkan" }),
     }
-}
-
-/// Without this, a machine without a GPU shows a panic in one of cubecl's threads.
-#[cfg(feature = "cuda")]
-fn probe_cuda() -> Result<(), DeviceError> {
-    let names = if cfg!(windows) { ["nvcuda.dll"].as_slice() } else { &["libcuda.so.1", "libcuda.so"] };
-    let mut reason = String::new();
-    for name in names {
-        // SAFETY: the driver's library has no initializer beyond its own, and burn would load the same file next.
-        match unsafe { libloading::Library::new(name) } {
-            Ok(library) => return initialize_cuda(&library),
-            Err(error) => reason = error.to_string(),
-        }
-    }
-    Err(DeviceError::NoDriver { reason })
-}
-
-#[cfg(feature = "cuda")]
-fn initialize_cuda(library: &libloading::Library) -> Result<(), DeviceError> {
-    type Init = unsafe extern "C" fn(std::ffi::c_uint) -> std::ffi::c_int;
-    // SAFETY: `CUresult cuInit(unsigned int)` is the signature in cuda.h since CUDA 2; it may be called repeatedly, and
-    // flags must be 0.
-    let code = unsafe {
-        let init: libloading::Symbol<'_, Init> =
-            library.get(b"cuInit\0").map_err(|error| DeviceError::NoDriver { reason: error.to_string() })?;
-        init(0)
-    };
-    if code == 0 { Ok(()) } else { Err(DeviceError::NoGpu { code }) }
 }
 
 #[cfg(test)]
@@ -144,16 +185,24 @@ mod tests {
 
     #[test]
     fn devices_parse_by_name() {
-        assert_eq!("cpu".parse::<Device>().unwrap(), Device::Cpu);
-        assert_eq!("cuda".parse::<Device>().unwrap(), Device::Cuda);
-        let error = "gpu".parse::<Device>().unwrap_err().to_string();
-        assert_eq!(error, "device: expected cpu or cuda, found \"gpu\"");
+        let devices = [Device::Cpu, Device::Cuda(0), Device::Cuda(3), Device::Vulkan(0), Device::Vulkan(1)];
+        assert_eq!(devices.map(|device| device.to_string()), ["cpu", "cuda", "cuda:3", "vulkan", "vulkan:1"]);
+        for device in devices {
+            assert_eq!(device.to_string().parse(), Ok(device));
+            assert_eq!(serde_json::from_value::<Device>(serde_json::to_value(device).unwrap()).unwrap(), device);
+        }
+        assert_eq!("cuda:0".parse(), Ok(Device::Cuda(0)));
+        for wrong in ["gpu", "cpu:1", "cuda:", "cuda:x", "cuda:-1", ""] {
+            let error = wrong.parse::<Device>().unwrap_err().to_string();
+            let expected = "device: expected cpu, cuda, vulkan, or one of several as in cuda:1, found ";
+            assert_eq!(error, format!("{expected}{wrong:?}"));
+        }
     }
 
     #[cfg(not(feature = "cuda"))]
     #[test]
     fn cuda_without_the_feature_is_one_clear_line() {
-        let error = check_device(Device::Cuda).unwrap_err().to_string();
-        assert!(error.contains("--features cuda") && !error.contains('\n'), "{error}");
+        let error = check_device(Device::Cuda(1)).unwrap_err().to_string();
+        assert!(error.contains("cuda:1") && error.contains("--features cuda") && !error.contains('\n'), "{error}");
     }
 }

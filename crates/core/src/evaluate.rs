@@ -10,7 +10,7 @@ use crate::{
     backend::{self, Device, DeviceError},
     loss::Loss,
     metrics::{ClassMetrics, Metrics, ValueMetrics},
-    model::{Dropout, Input, Network, values},
+    model::{Input, Learning, Network, values},
     recurrence::{RecurrentBackend, TrainBackend},
 };
 
@@ -120,11 +120,11 @@ struct Run<'a> {
 impl backend::Task for Run<'_> {
     type Output = (Vec<Vec<f32>>, Option<f64>);
 
-    fn run<B: TrainBackend>(self, device: B::Device) -> Self::Output {
+    fn run<B: TrainBackend>(self, devices: &[B::Device]) -> Self::Output {
         let architecture = &self.checkpoint.metadata.architecture;
         let tensors = &self.checkpoint.tensors;
-        let network = Network::<B::InnerBackend>::from_tensors(architecture, tensors, &Default::default(), &device);
-        outputs(&network, architecture, self.prepared, self.loss, &device)
+        let network = Network::<B::InnerBackend>::from_tensors(architecture, tensors, &Default::default(), &devices[0]);
+        outputs(&network, architecture, self.prepared, self.loss, &devices[0])
     }
 }
 
@@ -144,12 +144,13 @@ pub(crate) fn outputs<B: RecurrentBackend>(
     let (mut sum, mut total) = (0.0, 0.0);
     for batch in batches(prepared, &order, EVALUATION_BATCH) {
         let input = Input::new(&batch, architecture, device);
-        let output = network.forward(architecture, &input, &mut Dropout::off());
-        if let Some(loss) = loss
-            && let Some(target) = loss.target(&batch, device)
-        {
-            sum += f64::from(values(loss.mean(output.clone(), &target))[0]) * target.total;
-            total += target.total;
+        let output = network.forward(architecture, &input, &mut Learning::none());
+        if let Some(loss) = loss {
+            let of_batch = loss.total(&batch);
+            if let Some(target) = loss.target(&batch, of_batch, device) {
+                sum += f64::from(values(loss.mean(output.clone(), &target))[0]) * of_batch;
+                total += of_batch;
+            }
         }
         let rows = values(output);
         for (row, (&index, &length)) in batch.indices.iter().zip(&batch.lengths).enumerate() {

@@ -12,10 +12,11 @@
 //! | [`backend`] | the one file that names concrete backends |
 //! | [`config`] | the TOML document and its checks |
 //! | `model` | embedding, stacked layers, pooling, head; initial weights; names in PyTorch's layout |
-//! | `recurrence` | the loop over time as one operation of the autodiff graph, one file per cell |
+//! | `recurrence` | a recurrent layer as one operation of the autodiff graph, run by a kernel of the device |
+//! | `dense` | the head and its cross-entropy, likewise |
 //! | `loss`, `optim`, `clip`, `schedule` | PyTorch's and Keras's definitions, tested against their numbers |
 //! | [`metrics`], [`monitor`] | numbers to judge by, and which way is better |
-//! | `train` | epochs, early stopping, resume |
+//! | `train` | epochs, gradients of parts of a step on one or several devices, early stopping, resume |
 //! | [`parity`] | forward, gradients and optimizer steps by PyTorch name, for tests |
 //!
 //! Nothing public is generic over a backend: a [`Device`] names one at run time.
@@ -27,11 +28,13 @@ pub mod metrics;
 pub mod monitor;
 
 mod clip;
+mod dense;
 mod evaluate;
 mod finetune;
 #[cfg(test)]
 mod fixtures;
 mod loss;
+mod memory;
 mod model;
 mod optim;
 #[doc(hidden)]
@@ -42,7 +45,7 @@ mod rng;
 mod schedule;
 mod train;
 
-pub use backend::{Device, DeviceError, check_device};
+pub use backend::{Device, DeviceError, check_device, check_devices};
 pub use config::{Config, ConfigError};
 pub use evaluate::{EvaluateError, Evaluation, Prediction, evaluate, forward};
 pub use finetune::{FinetuneOptions, finetune, in_terms_of};

@@ -3,10 +3,13 @@
 //! Definitions are PyTorch's, `reduction="mean"`. Class weights, label smoothing and masks are all weights of the
 //! targets, so they are folded into one tensor on the host, and the loss is one expression.
 
-use burn::tensor::{Tensor, TensorData, activation::log_softmax, backend::Backend};
+use burn::tensor::{Tensor, TensorData, backend::Backend};
 use emberloop_data::{Batch, BatchTargets, Dataset};
 
-use crate::config::{ClassWeights, LossConfig};
+use crate::{
+    config::{ClassWeights, LossConfig},
+    dense::{DenseBackend, cross_entropy},
+};
 use emberloop_data::Task;
 
 /// A loss ready to be computed: every default resolved.
@@ -58,49 +61,70 @@ impl Loss {
         })
     }
 
+    /// How much the targets of a batch count together: rows, or with class weights the weights of the rows' classes.
+    pub fn total(&self, batch: &Batch) -> f64 {
+        match (self, &batch.targets) {
+            (
+                Loss::CrossEntropy { class_weights, .. },
+                BatchTargets::Classes(classes) | BatchTargets::StepClasses(classes),
+            ) => {
+                let counted = classes.iter().zip(&batch.target_mask).filter(|(_, counts)| **counts > 0.0);
+                counted.map(|(&class, _)| class_weights[class]).sum()
+            }
+            (_, BatchTargets::Values(_)) => counted(&batch.target_mask) * batch.outputs as f64,
+            (_, BatchTargets::StepValues(_)) => counted(&batch.target_mask),
+            (_, BatchTargets::Classes(_) | BatchTargets::StepClasses(_) | BatchTargets::Absent) => 0.0,
+        }
+    }
+
     /// The targets of a batch on the device, in the order of the network's output rows; `None` if nothing in the batch
-    /// counts, or the data have no targets at all.
-    pub fn target<B: Backend>(&self, batch: &Batch, device: &B::Device) -> Option<Target<B>> {
-        if batch.targets == BatchTargets::Absent {
+    /// counts, or the data have no targets at all. `total` is that of this batch ([`total`](Self::total)), or of all
+    /// batches together whose mean loss is wanted.
+    pub fn target<B: Backend>(&self, batch: &Batch, total: f64, device: &B::Device) -> Option<Target<B>> {
+        if self.total(batch) <= 0.0 {
             return None;
         }
         let columns = batch.outputs;
         let rows = Rows::new(batch);
-        let (values, weights, total) = match self {
+        let (values, weights) = match self {
             Loss::CrossEntropy { class_weights, label_smoothing } => {
                 let (classes, mask) = rows.classes(batch);
-                cross_entropy_target(&classes, &mask, class_weights, *label_smoothing)
+                (None, cross_entropy_weights(&classes, &mask, class_weights, *label_smoothing, total))
             }
             Loss::Mse | Loss::Mae | Loss::Huber { .. } => {
                 let (values, mask) = rows.values(batch);
-                let total = mask.iter().map(|&weight| f64::from(weight)).sum();
-                (values, mask, total)
+                (Some(values), mask.into_iter().map(|weight| (f64::from(weight) / total) as f32).collect())
             }
         };
-        if total <= 0.0 {
-            return None;
-        }
-        let weights: Vec<f32> = weights.into_iter().map(|weight| (f64::from(weight) / total) as f32).collect();
         let tensor = |values: Vec<f32>| Tensor::from_data(TensorData::new(values, [rows.count, columns]), device);
-        Some(Target { values: tensor(values), weights: tensor(weights), total })
+        Some(Target { values: values.map(tensor), weights: tensor(weights) })
     }
 
     /// The mean loss over everything in the batch that counts.
-    pub fn mean<B: Backend>(&self, output: Tensor<B, 2>, target: &Target<B>) -> Tensor<B, 1> {
-        let Target { values, weights, .. } = target;
+    pub fn mean<B: DenseBackend>(&self, output: Tensor<B, 2>, target: &Target<B>) -> Tensor<B, 1> {
+        let weights = target.weights.clone();
+        let distance = |output| match &target.values {
+            Some(values) => output - values.clone(),
+            None => panic!("a regression loss was given the targets of another"),
+        };
         let weighted = match self {
-            Loss::CrossEntropy { .. } => log_softmax(output, 1).neg() * weights.clone(),
-            Loss::Mse => (output - values.clone()).square() * weights.clone(),
-            Loss::Mae => (output - values.clone()).abs() * weights.clone(),
+            Loss::CrossEntropy { .. } => return cross_entropy(output, weights),
+            Loss::Mse => distance(output).square() * weights,
+            Loss::Mae => distance(output).abs() * weights,
             Loss::Huber { delta } => {
                 // With c = min(|d|, delta): c (|d| - c / 2) is d^2 / 2 inside and delta (|d| - delta / 2) outside.
-                let distance = (output - values.clone()).abs();
+                let distance = distance(output).abs();
                 let inner = distance.clone().clamp_max(*delta);
-                inner.clone() * (distance - inner.mul_scalar(0.5)) * weights.clone()
+                inner.clone() * (distance - inner.mul_scalar(0.5)) * weights
             }
         };
         weighted.sum()
     }
+}
+
+/// How many entries of a mask are 1.
+fn counted(mask: &[f32]) -> f64 {
+    mask.iter().map(|&counts| f64::from(counts)).sum()
 }
 
 /// A list of class weights that does not fit the classes.
@@ -115,12 +139,11 @@ pub struct WrongClassWeights {
 /// A batch's targets on the device.
 #[derive(Clone, Debug)]
 pub struct Target<B: Backend> {
-    /// `[rows, outputs]`; not used by cross-entropy.
-    values: Tensor<B, 2>,
-    /// `[rows, outputs]`: how much of each element's loss counts; sums to 1 (without class weights).
+    /// `[rows, outputs]`; none for a cross-entropy, whose weights know the classes.
+    values: Option<Tensor<B, 2>>,
+    /// `[rows, outputs]`: how much of each element's loss counts; over a whole total they sum to 1 (without class
+    /// weights).
     weights: Tensor<B, 2>,
-    /// What the weights were divided by: the batch's share in the mean over a dataset.
-    pub total: f64,
 }
 
 /// `n / (classes * count)`, as scikit-learn's `compute_class_weight("balanced")`; 0 for a class that never occurs.
@@ -131,25 +154,24 @@ fn balanced(counts: &[usize]) -> Vec<f64> {
 
 /// PyTorch's `cross_entropy(weight=w, label_smoothing=e)`: each row counts
 /// `-(1 - e) w[y] log p[y] - e / C * sum_c w[c] log p[c]`, and the sum over rows is divided by the sum of `w[y]`.
-fn cross_entropy_target(
+fn cross_entropy_weights(
     classes: &[usize],
     mask: &[f32],
     class_weights: &[f64],
     smoothing: f64,
-) -> (Vec<f32>, Vec<f32>, f64) {
+    total: f64,
+) -> Vec<f32> {
     let count = class_weights.len();
     let mut weights = vec![0.0; classes.len() * count];
-    let mut total = 0.0;
     for ((row, &class), &counts) in weights.chunks_mut(count).zip(classes).zip(mask) {
         if counts > 0.0 {
             for (column, (weight, class_weight)) in row.iter_mut().zip(class_weights).enumerate() {
                 let share = smoothing / count as f64 + if column == class { 1.0 - smoothing } else { 0.0 };
-                *weight = (class_weight * share) as f32;
+                *weight = (class_weight * share / total) as f32;
             }
-            total += class_weights[class];
         }
     }
-    (vec![0.0; weights.len()], weights, total)
+    weights
 }
 
 /// The network's output rows: sequences, or steps time-major.

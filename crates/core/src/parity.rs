@@ -14,9 +14,9 @@ use crate::{
     backend::{self, Device, DeviceError},
     clip::clip,
     config::{ClipConfig, OptimizerConfig},
-    model::{Dropout, Input, Network, Parameter, host, join, parameters, values},
+    model::{Input, Learning, Network, Parameter, host, parameters, values},
     optim::Optimizer,
-    recurrence::TrainBackend,
+    recurrence::{Output, TrainBackend},
 };
 
 pub use crate::loss::Loss;
@@ -39,7 +39,7 @@ pub struct Case {
 pub struct Gradients {
     /// `[batch, outputs]`, or `[steps, batch, outputs]` with a head on every step.
     pub outputs: Vec<f32>,
-    /// `[steps, batch, hidden]` of the top layer, both directions side by side; anything behind a sequence's end.
+    /// `[steps, batch, hidden]` of the top layer, both directions side by side; 0 behind a sequence's end.
     pub states: Vec<f32>,
     /// Of the loss by the inputs, `[steps, batch, channels]`.
     pub input_gradient: Vec<f32>,
@@ -85,8 +85,8 @@ fn pass<B: TrainBackend>(case: &Case, network: Network<B>, device: &B::Device) -
     let mut input = Input::new(&case.batch, &case.architecture, device);
     input.values = input.values.require_grad();
     let loss = &case.loss;
-    let target = loss.target::<B>(&case.batch, device).expect("some target counts");
-    let output = network.forward(&case.architecture, &input, &mut Dropout::off());
+    let target = loss.target::<B>(&case.batch, loss.total(&case.batch), device).expect("some target counts");
+    let output = network.forward(&case.architecture, &input, &mut Learning::none());
     let outputs = values(output.clone());
     let loss = loss.mean(output, &target);
     let value = loss.clone().into_scalar().elem::<f64>();
@@ -105,11 +105,13 @@ struct LossAlone<'a> {
 impl backend::Task for LossAlone<'_> {
     type Output = (f64, Vec<f32>);
 
-    fn run<B: TrainBackend>(self, device: B::Device) -> Self::Output {
+    fn run<B: TrainBackend>(self, devices: &[B::Device]) -> Self::Output {
+        let device = &devices[0];
         let width = self.batch.outputs;
         let data = TensorData::new(self.outputs.to_vec(), [self.outputs.len() / width, width]);
-        let outputs = BurnTensor::<B, 2>::from_data(data, &device).require_grad();
-        let target = self.loss.target::<B>(self.batch, &device).expect("some target counts");
+        let outputs = BurnTensor::<B, 2>::from_data(data, device).require_grad();
+        let target =
+            self.loss.target::<B>(self.batch, self.loss.total(self.batch), device).expect("some target counts");
         let loss = self.loss.mean(outputs.clone(), &target);
         let value = loss.clone().into_scalar().elem::<f64>();
         let gradient = outputs.grad(&loss.backward()).map(values).unwrap_or_default();
@@ -122,13 +124,12 @@ struct Backward<'a>(&'a Case);
 impl backend::Task for Backward<'_> {
     type Output = Gradients;
 
-    fn run<B: TrainBackend>(self, device: B::Device) -> Gradients {
-        let case = self.0;
-        let network = Network::<B>::from_tensors(&case.architecture, &case.tensors, &BTreeSet::new(), &device);
-        let input = Input::new(&case.batch, &case.architecture, &device);
-        let (forward, reverse) = network.hidden(&case.architecture, &input, &mut Dropout::off());
-        let states = values(join(forward, reverse));
-        let Pass { outputs, loss, input_gradient, gradients, network } = pass(case, network, &device);
+    fn run<B: TrainBackend>(self, devices: &[B::Device]) -> Gradients {
+        let (case, device) = (self.0, &devices[0]);
+        let network = Network::<B>::from_tensors(&case.architecture, &case.tensors, &BTreeSet::new(), device);
+        let input = Input::new(&case.batch, &case.architecture, device);
+        let states = values(network.hidden(&case.architecture, &input, &mut Learning::none(), Output::Every));
+        let Pass { outputs, loss, input_gradient, gradients, network } = pass(case, network, device);
         let named = parameters(&network).into_iter().filter_map(|(name, parameter)| {
             let gradient = read::<B>(&gradients, &parameter)?;
             Some((name, gradient))
@@ -156,13 +157,13 @@ struct Optimize<'a> {
 impl backend::Task for Optimize<'_> {
     type Output = Vec<Step>;
 
-    fn run<B: TrainBackend>(self, device: B::Device) -> Self::Output {
-        let case = self.case;
-        let mut network = Network::<B>::from_tensors(&case.architecture, &case.tensors, &BTreeSet::new(), &device);
+    fn run<B: TrainBackend>(self, devices: &[B::Device]) -> Self::Output {
+        let (case, device) = (self.case, &devices[0]);
+        let mut network = Network::<B>::from_tensors(&case.architecture, &case.tensors, &BTreeSet::new(), device);
         let mut optimizer = Optimizer::<B>::new(self.optimizer);
         (0..self.steps)
             .map(|_| {
-                let mut pass = pass(case, network.clone(), &device);
+                let mut pass = pass(case, network.clone(), device);
                 let norm = clip(&mut pass.gradients, &pass.network, self.clip);
                 network = optimizer.step(self.optimizer.learning_rate(), pass.network, pass.gradients);
                 (network.valid().to_tensors(), norm)

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// An observer of a training.
-pub trait Progress {
+/// An observer of a training; `Send`, as training runs in a pool of threads.
+pub trait Progress: Send {
     /// Before the first epoch.
     fn on_start(&mut self, _start: &Start) {}
 
@@ -36,7 +36,7 @@ pub struct Start {
     pub validation_sequences: usize,
     /// Trained numbers, frozen ones included.
     pub parameters: usize,
-    /// The device's name.
+    /// The devices' names, as in `cpu` or `cuda, cuda:1`.
     pub device: String,
 }
 

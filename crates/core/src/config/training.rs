@@ -1,5 +1,7 @@
 //! `[training]`: optimizer, loss, clipping, schedule, stopping.
 
+use std::num::NonZeroUsize;
+
 use serde::{Deserialize, Serialize};
 
 use crate::monitor::Monitor;
@@ -12,6 +14,14 @@ pub struct TrainingConfig {
     pub epochs: usize,
     /// Sequences per step of the optimizer. Default 32.
     pub batch: usize,
+    /// Batches whose gradients are added up for one step of the optimizer: a step then sees `accumulate * batch`
+    /// sequences and needs the memory of `batch`. Default 1.
+    #[serde(skip_serializing_if = "is_one")]
+    pub accumulate: usize,
+    /// Truncated back-propagation through time: gradients do not pass the borders of blocks of this many steps, counted
+    /// back from each sequence's last step. Default none: they pass whole sequences.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub truncate: Option<NonZeroUsize>,
     /// Default Adam with PyTorch's values.
     pub optimizer: OptimizerConfig,
     /// Default cross-entropy for classes, mean squared error for values.
@@ -39,11 +49,17 @@ pub struct TrainingConfig {
     pub seed: u64,
 }
 
+fn is_one(count: &usize) -> bool {
+    *count == 1
+}
+
 impl Default for TrainingConfig {
     fn default() -> Self {
         Self {
             epochs: 60,
             batch: 32,
+            accumulate: 1,
+            truncate: None,
             optimizer: OptimizerConfig::default(),
             loss: None,
             clip: None,

@@ -57,7 +57,7 @@ fn a_batch_without_a_single_target_has_no_loss() {
     let prepared = Prepared::new(&train, &scaler, targets.as_ref()).unwrap();
     let target = |order: &[usize]| {
         let batch = batches(&prepared, order, 5).next().unwrap();
-        Loss::Mse.target::<NdArray>(&batch, &Default::default()).map(|target| target.total)
+        Loss::Mse.target::<NdArray>(&batch, 1.0, &Default::default()).map(|_| Loss::Mse.total(&batch))
     };
     assert_eq!(target(&[0]), None);
     let counted: usize = (0..5).map(|index| prepared.steps(index) - 1).sum();

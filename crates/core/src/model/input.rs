@@ -1,4 +1,6 @@
-//! A batch on the device, and the row numbers that make padding invisible.
+//! A batch on the device, and the lengths that make padding invisible.
+
+use std::sync::Arc;
 
 use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
 use emberloop_checkpoint::{Architecture, Pooling};
@@ -15,10 +17,8 @@ pub struct Input<B: Backend> {
     pub values: Tensor<B, 2>,
     /// `[steps * batch]`, for a network with an embedding.
     pub tokens: Option<Tensor<B, 1, Int>>,
-    /// `[batch]`: the row of each sequence's last own step.
-    pub last_rows: Tensor<B, 1, Int>,
-    /// `[steps * batch]`: the rows of each sequence reversed by its own length, padding left in place.
-    pub reversed_rows: Option<Tensor<B, 1, Int>>,
+    /// `[batch]`: each sequence's own steps; `None` if there is no padding.
+    pub lengths: Option<Arc<[usize]>>,
     /// `[steps, batch, 1]`: 1 / length on own steps, 0 on padding; for mean pooling.
     mean_weights: Option<Tensor<B, 3>>,
 }
@@ -39,17 +39,7 @@ impl<B: Backend> Input<B> {
             let ids: Vec<i64> = values.iter().map(|&id| id as i64).collect();
             Tensor::from_data(TensorData::new(ids, [rows]), device)
         });
-        let last = lengths.iter().enumerate().map(|(sequence, length)| ((length - 1) * count + sequence) as i64);
-        let reversed = architecture.bidirectional.then(|| {
-            let row = |step: usize, sequence: usize| {
-                let length = lengths[sequence];
-                let source = if step < length { length - 1 - step } else { step };
-                (source * count + sequence) as i64
-            };
-            let rows_in_order = (0..steps).flat_map(|step| (0..count).map(move |sequence| (step, sequence)));
-            let order: Vec<i64> = rows_in_order.map(|(step, sequence)| row(step, sequence)).collect();
-            Tensor::from_data(TensorData::new(order, [rows]), device)
-        });
+        let padded = lengths.iter().any(|&length| length < steps);
         let mean = (architecture.pooling == Pooling::Mean).then(|| {
             let weight = |step, length| if step < length { 1.0 / length as f32 } else { 0.0 };
             let weights: Vec<f32> =
@@ -61,8 +51,7 @@ impl<B: Backend> Input<B> {
             batch: count,
             values: Tensor::from_data(TensorData::new(values, [rows, channels]), device),
             tokens,
-            last_rows: Tensor::from_data(TensorData::new(last.collect::<Vec<_>>(), [count]), device),
-            reversed_rows: reversed,
+            lengths: padded.then(|| lengths.as_slice().into()),
             mean_weights: mean,
         }
     }

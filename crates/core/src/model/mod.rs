@@ -1,8 +1,7 @@
 //! The network: embedding, stacked recurrent layers, pooling, head.
 //!
-//! All tensors run time-major: row `step * batch + sequence`. Padding comes after a sequence's own steps and, read
-//! backwards, too: the reverse direction sees each sequence reversed by its own length. Nothing that leaves the network
-//! depends on a padded step.
+//! All tensors run time-major: row `step * batch + sequence`. Padding comes after a sequence's own steps; each direction
+//! reads own steps alone, and nothing that leaves the network depends on a padded one.
 
 mod dropout;
 mod init;
@@ -14,6 +13,8 @@ pub use init::initial_tensors;
 pub use input::Input;
 pub use tensors::{Parameter, host, parameters, values};
 
+use std::num::NonZeroUsize;
+
 use burn::{
     module::Module,
     nn::{Embedding, Linear},
@@ -21,7 +22,8 @@ use burn::{
 };
 use emberloop_checkpoint::{Architecture, Pooling};
 
-use crate::recurrence::{RecurrentBackend, recurrence};
+use crate::dense::dense;
+use crate::recurrence::{Call, Output, RecurrentBackend, layer};
 
 /// The trained parameters.
 #[derive(Module, Debug)]
@@ -54,27 +56,25 @@ pub struct Direction<B: Backend> {
 
 impl<B: RecurrentBackend> Network<B> {
     /// Logits or scaled values: `[batch, outputs]`, or `[steps * batch, outputs]` with a head on every step.
-    pub fn forward(&self, architecture: &Architecture, input: &Input<B>, dropout: &mut Dropout) -> Tensor<B, 2> {
-        let (forward, reverse) = self.hidden(architecture, input, dropout);
+    pub fn forward(&self, architecture: &Architecture, input: &Input<B>, learning: &mut Learning) -> Tensor<B, 2> {
         let pooled = match architecture.pooling {
-            // The reverse direction ends at the first step.
-            Pooling::Last => {
-                let first_rows = |reverse: Tensor<B, 2>| reverse.slice(0..input.batch);
-                join(forward.select(0, input.last_rows.clone()), reverse.map(first_rows))
-            }
-            Pooling::Mean => input.mean(join(forward, reverse)),
-            Pooling::Every => join(forward, reverse),
+            Pooling::Last => self.hidden(architecture, input, learning, Output::Last),
+            Pooling::Mean => input.mean(self.hidden(architecture, input, learning, Output::Every)),
+            Pooling::Every => self.hidden(architecture, input, learning, Output::Every),
         };
-        self.head.forward(dropout.apply(pooled))
+        let bias = self.head.bias.as_ref().expect("the head has a bias").val();
+        dense(learning.dropout.apply(pooled), self.head.weight.val(), bias)
     }
 
-    /// Hidden states of the top layer, each direction `[steps * batch, hidden]`.
+    /// Hidden states of the top layer, both directions side by side: of every step `[steps * batch, features]`, 0 behind a
+    /// sequence's end, or each direction's last `[batch, features]`.
     pub fn hidden(
         &self,
         architecture: &Architecture,
         input: &Input<B>,
-        dropout: &mut Dropout,
-    ) -> (Tensor<B, 2>, Option<Tensor<B, 2>>) {
+        learning: &mut Learning,
+        output: Output,
+    ) -> Tensor<B, 2> {
         let mut features = match (&self.embedding, &input.tokens) {
             (Some(embedding), Some(tokens)) => {
                 let [rows] = tokens.dims();
@@ -83,40 +83,72 @@ impl<B: RecurrentBackend> Network<B> {
             }
             _ => input.values.clone(),
         };
-        let top = self.layers.len() - 1;
-        for layer in &self.layers[..top] {
-            let (forward, reverse) = layer.outputs(architecture, input, features);
-            features = dropout.apply(join(forward, reverse));
+        let (top, below) = self.layers.split_last().expect("a network has a layer");
+        for layer in below {
+            let hidden = layer.hidden(architecture, input, features, Output::Every, learning.truncate);
+            features = learning.dropout.apply(hidden);
         }
-        self.layers[top].outputs(architecture, input, features)
+        top.hidden(architecture, input, features, output, learning.truncate)
     }
 }
 
 impl<B: RecurrentBackend> Layer<B> {
-    /// Hidden states of both directions, each `[steps * batch, hidden]` in the order of the input.
-    fn outputs(
+    fn hidden(
         &self,
         architecture: &Architecture,
         input: &Input<B>,
         features: Tensor<B, 2>,
-    ) -> (Tensor<B, 2>, Option<Tensor<B, 2>>) {
-        let reverse = self.reverse.as_ref().map(|reverse| {
-            let rows = input.reversed_rows.clone().expect("prepared for a bidirectional network");
-            let backwards = features.clone().select(0, rows.clone());
-            // Reversing twice restores the order.
-            reverse.hidden(architecture, input, backwards).select(0, rows)
-        });
-        (self.forward.hidden(architecture, input, features), reverse)
+        output: Output,
+        truncate: Option<NonZeroUsize>,
+    ) -> Tensor<B, 2> {
+        let run = |direction: &Direction<B>, reverse| {
+            let [inputs, _] = direction.input.weight.dims();
+            let [hidden, _] = direction.recurrent.weight.dims();
+            let call = Call {
+                cell: architecture.cell,
+                steps: input.steps,
+                batch: input.batch,
+                inputs,
+                hidden,
+                lengths: input.lengths.clone(),
+                reverse,
+                truncate,
+                output,
+            };
+            direction.run(&call, features.clone())
+        };
+        join(run(&self.forward, false), self.reverse.as_ref().map(|direction| run(direction, true)))
     }
 }
 
 impl<B: RecurrentBackend> Direction<B> {
-    fn hidden(&self, architecture: &Architecture, input: &Input<B>, features: Tensor<B, 2>) -> Tensor<B, 2> {
-        let [units, gates] = self.recurrent.weight.dims();
-        let projected = self.input.forward(features).reshape([input.steps, input.batch, gates]);
-        let bias = self.recurrent.bias.as_ref().expect("every direction has two biases").val();
-        let hidden = recurrence(architecture.cell, projected, self.recurrent.weight.val(), bias);
-        hidden.reshape([input.steps * input.batch, units])
+    /// The wanted hidden states, `[steps * batch, hidden]` or `[batch, hidden]`.
+    fn run(&self, call: &Call, features: Tensor<B, 2>) -> Tensor<B, 2> {
+        let maps = [&self.input, &self.recurrent];
+        let weights = maps.map(|map| map.weight.val());
+        let biases = maps.map(|map| map.bias.as_ref().expect("every direction has two biases").val());
+        let states = layer(call, features, weights, biases, None);
+        match call.output {
+            Output::Every => states.reshape([call.steps * call.batch, call.hidden]),
+            // Of an LSTM's two states the hidden one comes first.
+            Output::Last if call.states() > 1 => states.slice(0..1).reshape([call.batch, call.hidden]),
+            Output::Last => states.reshape([call.batch, call.hidden]),
+        }
+    }
+}
+
+/// What a forward pass does only to learn.
+pub struct Learning {
+    /// Drops features between layers and before the head.
+    pub dropout: Dropout,
+    /// Truncated back-propagation: the steps that a gradient may pass.
+    pub truncate: Option<NonZeroUsize>,
+}
+
+impl Learning {
+    /// For evaluation: nothing.
+    pub fn none() -> Self {
+        Self { dropout: Dropout::off(), truncate: None }
     }
 }
 

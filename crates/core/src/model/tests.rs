@@ -65,7 +65,7 @@ fn outputs(architecture: &Architecture, steps: usize) -> Vec<Vec<f32>> {
     let tensors = initial_tensors(architecture, 5);
     let network = Network::<NdArray>::from_tensors(architecture, &tensors, &BTreeSet::new(), &device);
     let input = Input::new(&batch, architecture, &device);
-    let rows = values(network.forward(architecture, &input, &mut Dropout::off()));
+    let rows = values(network.forward(architecture, &input, &mut Learning::none()));
     let own = |(row, &length): (usize, &usize)| crate::evaluate::own_rows(&rows, architecture, row, 3, length);
     batch.lengths.iter().enumerate().map(own).collect()
 }

@@ -1,4 +1,4 @@
-//! One epoch: batches in a keyed order, forward, backward, clip, step; then validation.
+//! One epoch: batches in a keyed order, gradients of all parts, clip, step; then validation.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,21 +6,20 @@ use std::{
     time::Instant,
 };
 
-use burn::{
-    module::AutodiffModule,
-    optim::GradientsParams,
-    tensor::{ElementConversion, Tensor},
-};
+use burn::module::AutodiffModule;
 use emberloop_checkpoint::Architecture;
-use emberloop_data::{Batch, Prepared, batches};
+use emberloop_data::Prepared;
 
-use super::job::{Job, TrainError, named};
+use super::{
+    job::{Job, TrainError, named},
+    part::{Lesson, Part},
+    team::{Team, add},
+};
 use crate::{
     clip::clip,
     config::ClipConfig,
     evaluate,
-    loss::Loss,
-    model::{Dropout, Input, Network, values},
+    model::Network,
     optim::Optimizer,
     progress::{BatchReport, EpochReport, Progress},
     recurrence::TrainBackend,
@@ -33,7 +32,8 @@ pub(super) struct Trainer<'a, B: TrainBackend> {
     job: &'a Job<'a>,
     train: &'a Prepared,
     validation: &'a Prepared,
-    loss: Loss,
+    lesson: &'a Lesson<'a>,
+    team: Team<B>,
     pub(super) device: B::Device,
     pub(super) network: Network<B>,
     pub(super) optimizer: Optimizer<B>,
@@ -43,10 +43,8 @@ pub(super) struct Trainer<'a, B: TrainBackend> {
 struct StepResult {
     loss: f64,
     gradient_norm: f64,
-    /// The share of this batch in the mean over the epoch.
+    /// The share of this step in the mean over the epoch.
     total: f64,
-    /// The network's outputs, `[rows, outputs]`.
-    outputs: Vec<f32>,
 }
 
 impl<'a, B: TrainBackend> Trainer<'a, B> {
@@ -54,12 +52,13 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         job: &'a Job<'a>,
         train: &'a Prepared,
         validation: &'a Prepared,
-        loss: Loss,
+        lesson: &'a Lesson<'a>,
+        team: Team<B>,
         device: B::Device,
     ) -> Self {
         let network = Network::from_tensors(&job.architecture, &job.tensors, &job.frozen, &device);
         let optimizer = Optimizer::new(&job.config.training.optimizer);
-        Self { job, train, validation, loss, device, network, optimizer }
+        Self { job, train, validation, lesson, team, device, network, optimizer }
     }
 
     pub(super) fn architecture(&self) -> &'a Architecture {
@@ -80,25 +79,23 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
     ) -> Result<Option<EpochReport>, TrainError> {
         let began = Instant::now();
         let groups = self.groups(epoch);
+        let steps = groups.chunks(self.job.config.training.accumulate);
+        let batches = steps.len();
         let mut outputs = vec![Vec::new(); self.train.len()];
         let (mut sum, mut total, mut norms, mut learning_rate) = (0.0, 0.0, 0.0, 0.0);
-        for (index, group) in groups.iter().enumerate() {
+        for (index, group) in steps.enumerate() {
             if cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
                 return Ok(None);
             }
-            let batch = batches(self.train, group, group.len()).next().expect("a group is not empty");
-            learning_rate = schedule.learning_rate(epoch, index, groups.len());
-            let Some(step) = self.step(&batch, epoch, index, learning_rate)? else { continue };
+            learning_rate = schedule.learning_rate(epoch, index, batches);
+            let Some(step) = self.step(self.parts(group, epoch, index), learning_rate, &mut outputs)? else { continue };
             sum += step.loss * step.total;
             total += step.total;
             norms += step.gradient_norm;
-            for (row, (&sequence, &length)) in batch.indices.iter().zip(&batch.lengths).enumerate() {
-                outputs[sequence] = evaluate::own_rows(&step.outputs, &self.job.architecture, row, batch.batch, length);
-            }
             progress.on_batch(&BatchReport {
                 epoch: epoch + 1,
                 batch: index + 1,
-                batches: groups.len(),
+                batches,
                 loss: step.loss,
                 gradient_norm: step.gradient_norm,
                 learning_rate,
@@ -128,7 +125,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
             epochs: self.job.config.training.epochs,
             metrics,
             learning_rate,
-            gradient_norm: norms / groups.len() as f64,
+            gradient_norm: norms / batches as f64,
             seconds: began.elapsed().as_secs_f64(),
             sequences_per_second: self.train.len() as f64 / trained.max(CLOCK_TICK),
             best: false,
@@ -153,46 +150,59 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         groups
     }
 
-    /// One step of the optimizer; `None` if no target in the batch counts.
+    /// The parts of a step: its batches, each divided among the devices.
+    fn parts(&self, batches: &[Vec<usize>], epoch: usize, step: usize) -> Vec<Part> {
+        let shares = batches.iter().flat_map(|batch| batch.chunks(batch.len().div_ceil(self.team.size())));
+        let batches: Vec<_> = shares.map(|sequences| self.train.batch(sequences)).collect();
+        let total = batches.iter().map(|batch| self.lesson.loss.total(batch)).sum();
+        let parts = batches.into_iter().enumerate();
+        parts.map(|(part, batch)| Part { batch, epoch, step, part, total }).collect()
+    }
+
+    /// One step of the optimizer, which also fills in the outputs of its sequences; `None` if none of their targets counts.
     fn step(
         &mut self,
-        batch: &Batch,
-        epoch: usize,
-        index: usize,
+        parts: Vec<Part>,
         learning_rate: f64,
+        outputs: &mut [Vec<f32>],
     ) -> Result<Option<StepResult>, TrainError> {
-        let Some(target) = self.loss.target::<B>(batch, &self.device) else { return Ok(None) };
-        let training = &self.job.config.training;
-        let architecture = &self.job.architecture;
-        let input = Input::new(batch, architecture, &self.device);
-        let key = [Purpose::Dropout as u64, training.seed, epoch as u64, index as u64];
-        let mut dropout = Dropout::training(architecture.dropout, Rng::keyed(&key));
-        let output = self.network.forward(architecture, &input, &mut dropout);
-        let outputs = values(output.clone().inner());
-        let loss = self.loss.mean(output, &target);
-        let value = loss.clone().into_scalar().elem::<f64>();
+        let (epoch, step, total) = (parts[0].epoch, parts[0].step, parts[0].total);
+        let (mut loss, mut gradients) = (0.0, None);
+        for round in parts.chunks(self.team.size()) {
+            let learned = self.team.learn(self.lesson, &self.network, round, &self.device);
+            for (part, learned) in round.iter().zip(learned) {
+                let Some(learned) = learned else { continue };
+                loss += learned.loss;
+                let batch = &part.batch;
+                for (row, (&sequence, &length)) in batch.indices.iter().zip(&batch.lengths).enumerate() {
+                    outputs[sequence] =
+                        evaluate::own_rows(&learned.outputs, &self.job.architecture, row, batch.batch, length);
+                }
+                match &mut gradients {
+                    None => gradients = Some(learned.gradients),
+                    Some(sum) => add(sum, learned.gradients, &self.network),
+                }
+            }
+        }
+        let Some(mut gradients) = gradients else { return Ok(None) };
+        let clipping = self.job.config.training.clip;
         let failed = |what: &str, value: f64| TrainError::NonFinite {
             epoch: epoch + 1,
-            batch: Some(index + 1),
+            batch: Some(step + 1),
             what: what.into(),
             value,
             learning_rate,
-            advice: advice(training.clip, "data"),
+            advice: advice(clipping, "data"),
         };
-        if !value.is_finite() {
-            return Err(failed("loss", value));
+        if !loss.is_finite() {
+            return Err(failed("loss", loss));
         }
-        let objective = match penalty(&self.network, training.l1, training.l2) {
-            Some(penalty) => loss + penalty,
-            None => loss,
-        };
-        let mut gradients = GradientsParams::from_grads(objective.backward(), &self.network);
-        let norm = clip(&mut gradients, &self.network, training.clip);
-        if !norm.is_finite() {
-            return Err(failed("gradient's norm", norm));
+        let gradient_norm = clip(&mut gradients, &self.network, clipping);
+        if !gradient_norm.is_finite() {
+            return Err(failed("gradient's norm", gradient_norm));
         }
         self.network = self.optimizer.step(learning_rate, self.network.clone(), gradients);
-        Ok(Some(StepResult { loss: value, gradient_norm: norm, total: target.total, outputs }))
+        Ok(Some(StepResult { loss, gradient_norm, total }))
     }
 
     /// Loss and metrics of the validation split by name; nothing without one.
@@ -203,7 +213,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         let network = self.network.valid();
         let architecture = &self.job.architecture;
         let (outputs, loss) =
-            evaluate::outputs(&network, architecture, self.validation, Some(&self.loss), &self.device);
+            evaluate::outputs(&network, architecture, self.validation, Some(&self.lesson.loss), &self.device);
         let metrics = evaluate::metrics(&self.job.splits.validation, self.job.target_scaler.as_ref(), &outputs);
         named("val_", loss.unwrap_or(0.0), &metrics)
     }
@@ -214,25 +224,6 @@ const CLOCK_TICK: f64 = 1e-9;
 
 /// A bucket holds this many batches.
 const BUCKET_BATCHES: usize = 50;
-
-/// `l1 * sum |w| + l2 * sum w^2` over all weight matrices; nothing if both are 0.
-fn penalty<B: TrainBackend>(network: &Network<B>, l1: f64, l2: f64) -> Option<Tensor<B, 1>> {
-    if l1 == 0.0 && l2 == 0.0 {
-        return None;
-    }
-    let directions =
-        network.layers.iter().flat_map(|layer| std::iter::once(&layer.forward).chain(layer.reverse.as_ref()));
-    let weights = directions
-        .flat_map(|direction| [&direction.input.weight, &direction.recurrent.weight])
-        .chain(network.embedding.as_ref().map(|embedding| &embedding.weight))
-        .chain(std::iter::once(&network.head.weight));
-    weights
-        .map(|weight| {
-            let weight = weight.val();
-            weight.clone().abs().sum().mul_scalar(l1) + weight.square().sum().mul_scalar(l2)
-        })
-        .reduce(|sum, part| sum + part)
-}
 
 fn advice(clip: Option<ClipConfig>, data: &str) -> String {
     let first = match clip {

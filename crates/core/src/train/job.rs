@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    num::NonZeroUsize,
     path::PathBuf,
 };
 
@@ -10,9 +11,9 @@ use emberloop_checkpoint::{
 };
 use emberloop_data::{DataError, Dataset, Inputs, Prepared, Scaler, Splits, TargetPer, TargetScaler, Targets, Task};
 
-use super::{Ended, Options, Outcome, epoch::Trainer, resume, stopping::Stopping};
+use super::{Ended, Options, Outcome, epoch::Trainer, part::Lesson, resume, stopping::Stopping, team::Team};
 use crate::{
-    backend::{self, DeviceError},
+    backend::{self, Device, DeviceError},
     config::{Config, ScheduleConfig},
     evaluate,
     loss::Loss,
@@ -166,10 +167,17 @@ pub(crate) fn check_targets(config: &Config, splits: &Splits) -> Result<(), Trai
     Ok(())
 }
 
-/// Runs a job on its device.
+/// Runs a job on its devices.
 pub(crate) fn run(job: Job<'_>, options: &Options, progress: &mut dyn Progress) -> Result<Outcome, TrainError> {
-    backend::check_device(options.device)?;
-    backend::dispatch(options.device, Running { job, options, progress })?
+    // Before a thread is started, and before data that may be large are scaled.
+    backend::check_devices(&options.devices)?;
+    let threads = options.threads.map_or_else(rayon::current_num_threads, NonZeroUsize::get);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(|error| TrainError::Mismatch {
+        what: "threads".into(),
+        expected: "a number that the system can start".into(),
+        found: format!("{threads} ({error})"),
+    })?;
+    pool.install(|| backend::dispatch_all(&options.devices, Running { job, options, progress }))?
 }
 
 struct Running<'a> {
@@ -181,7 +189,7 @@ struct Running<'a> {
 impl backend::Task for Running<'_> {
     type Output = Result<Outcome, TrainError>;
 
-    fn run<B: TrainBackend>(self, device: B::Device) -> Self::Output {
+    fn run<B: TrainBackend>(self, devices: &[B::Device]) -> Self::Output {
         let Running { job, options, progress } = self;
         let (config, splits) = (job.config, job.splits);
         let prepare = |dataset| Prepared::new(dataset, &job.scaler, job.target_scaler.as_ref());
@@ -207,53 +215,61 @@ impl backend::Task for Running<'_> {
             history: Vec::new(),
             ended: None,
         };
-        let mut trainer = Trainer::<B>::new(&job, &train, &validation, loss, device);
-        let folder = options.resume_dir.as_ref();
-        let mut saver =
-            folder.map(|folder| resume::Saver::new(folder.join(super::RESUME_FILE), options.save_interval, &job));
-        if let Some(saver) = saver.as_mut().filter(|_| options.resume) {
-            saver.read(&mut state, &mut trainer)?;
-        }
-        progress.on_start(&Start {
-            epochs: training.epochs,
-            finished: state.epoch,
-            batches: train.len().div_ceil(training.batch),
-            sequences: train.len(),
-            validation_sequences: validation.len(),
-            parameters: job.architecture.parameters(),
-            device: options.device.to_string(),
-        });
-        while state.ended.is_none() {
-            let epoch = state.epoch;
-            let result = trainer.epoch(epoch, &state.schedule, options.cancel.as_deref(), progress)?;
-            let Some(mut report) = result else {
-                let resume = saver.map(|saver| saver.interrupted(&state)).transpose()?.flatten();
-                return Err(TrainError::Interrupted { epoch: epoch + 1, resume });
-            };
-            let value = |name: String| report.metrics.get(&name).copied().unwrap_or(f64::NAN);
-            if let Some(monitor) = state.schedule.monitor() {
-                state.schedule.epoch_ended(epoch, value(monitor.to_string()));
+        let lesson = Lesson { architecture: &job.architecture, training, loss };
+        std::thread::scope(|scope| {
+            let team = Team::start(&devices[1..], &lesson, scope);
+            let mut trainer = Trainer::<B>::new(&job, &train, &validation, &lesson, team, devices[0].clone());
+            let folder = options.resume_dir.as_ref();
+            let mut saver =
+                folder.map(|folder| resume::Saver::new(folder.join(super::RESUME_FILE), options.save_interval, &job));
+            if let Some(saver) = saver.as_mut().filter(|_| options.resume) {
+                saver.read(&mut state, &mut trainer)?;
             }
-            let verdict = state.stopping.epoch_ended(value(state.stopping.monitor().to_string()));
-            report.best = verdict.best;
-            state.epoch += 1;
-            if verdict.keep {
-                state.kept = trainer.network.to_tensors();
-                state.kept_epoch = state.epoch;
+            progress.on_start(&Start {
+                epochs: training.epochs,
+                finished: state.epoch,
+                batches: train.len().div_ceil(training.batch).div_ceil(training.accumulate),
+                sequences: train.len(),
+                validation_sequences: validation.len(),
+                parameters: job.architecture.parameters(),
+                device: names(&options.devices),
+            });
+            while state.ended.is_none() {
+                let epoch = state.epoch;
+                let result = trainer.epoch(epoch, &state.schedule, options.cancel.as_deref(), progress)?;
+                let Some(mut report) = result else {
+                    let resume = saver.map(|saver| saver.interrupted(&state)).transpose()?.flatten();
+                    return Err(TrainError::Interrupted { epoch: epoch + 1, resume });
+                };
+                let value = |name: String| report.metrics.get(&name).copied().unwrap_or(f64::NAN);
+                if let Some(monitor) = state.schedule.monitor() {
+                    state.schedule.epoch_ended(epoch, value(monitor.to_string()));
+                }
+                let verdict = state.stopping.epoch_ended(value(state.stopping.monitor().to_string()));
+                report.best = verdict.best;
+                state.epoch += 1;
+                if verdict.keep {
+                    state.kept = trainer.network.to_tensors();
+                    state.kept_epoch = state.epoch;
+                }
+                state.ended = if verdict.stop {
+                    Some(Ended::EarlyStopped)
+                } else {
+                    (state.epoch == training.epochs).then_some(Ended::Completed)
+                };
+                state.history.push(report.clone());
+                if let Some(saver) = &mut saver {
+                    saver.epoch_ended(&state, &trainer)?;
+                }
+                progress.on_epoch(&report);
             }
-            state.ended = if verdict.stop {
-                Some(Ended::EarlyStopped)
-            } else {
-                (state.epoch == training.epochs).then_some(Ended::Completed)
-            };
-            state.history.push(report.clone());
-            if let Some(saver) = &mut saver {
-                saver.epoch_ended(&state, &trainer)?;
-            }
-            progress.on_epoch(&report);
-        }
-        finish(&job, state, options)
+            finish(&job, state, options)
+        })
     }
+}
+
+fn names(devices: &[Device]) -> String {
+    devices.iter().map(Device::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// The checkpoint of the kept weights, with its metrics on every split.
@@ -281,7 +297,7 @@ fn finish(job: &Job<'_>, state: resume::State, options: &Options) -> Result<Outc
         tensors: state.kept,
     };
     if let Some(test) = job.splits.test.as_ref().filter(|test| !test.sequences.is_empty()) {
-        let evaluated = evaluate::evaluate(&checkpoint, test, options.device).map_err(|error| match error {
+        let evaluated = evaluate::evaluate(&checkpoint, test, options.devices[0]).map_err(|error| match error {
             evaluate::EvaluateError::Device(error) => TrainError::Device(error),
             evaluate::EvaluateError::Data(error) => TrainError::Data(error),
             evaluate::EvaluateError::Mismatch { what, expected, found } => {

@@ -2,8 +2,10 @@
 
 mod epoch;
 mod job;
+mod part;
 mod resume;
 mod stopping;
+mod team;
 
 pub use job::TrainError;
 pub(crate) use job::{Job, architecture, check_targets, run};
@@ -11,6 +13,7 @@ pub use resume::RESUME_FILE;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    num::NonZeroUsize,
     path::PathBuf,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
@@ -30,8 +33,12 @@ use crate::{
 /// How to run, as opposed to what.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where to compute.
-    pub device: Device,
+    /// Where to compute. Several devices of one kind share each batch between them (data-parallel training): each has a
+    /// part of its sequences, and their gradients are added up before every step.
+    pub devices: Vec<Device>,
+    /// Threads of the CPU that the recurrent layers run on; as many as there are cores if `None`. The result does not
+    /// depend on it.
+    pub threads: Option<NonZeroUsize>,
     /// Where the resume state goes, as [`RESUME_FILE`]; nowhere if `None`. It is written after the first epoch, then when
     /// an epoch ends so long after the last writing as `save_interval` says, and at the end.
     pub resume_dir: Option<PathBuf>,
@@ -48,7 +55,8 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            device: Device::default(),
+            devices: vec![Device::default()],
+            threads: None,
             resume_dir: None,
             save_interval: Duration::from_secs(2),
             resume: false,
