@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::time::Instant;
 
-use emberloop_core::{BatchReport, Config, EpochReport, Options, Progress, Start, train};
+use emberloop_core::{BatchReport, Config, Device, EpochReport, Options, Progress, Start, train};
+use emberloop_data::{Splits, TargetPer};
 use serde_json::{Value, json};
 
 use crate::Result;
+use crate::kernels::{self, EVALUATION_BATCH, Layer, Shape};
 
 /// Loads the data of a configuration, trains so many epochs, and says where the time went.
 pub fn run(path: &Path, epochs: usize, options: &Options) -> Result<Value> {
@@ -21,7 +23,12 @@ pub fn run(path: &Path, epochs: usize, options: &Options) -> Result<Value> {
     let options = Options { resume_dir: Some(folder.path().into()), ..options.clone() };
     let mut watch = Watch { began: Instant::now(), step: Instant::now(), ..Watch::new() };
     train(&config, &splits, &options, &mut watch)?;
+    let kernels = match options.devices[..] {
+        [Device::Cpu] => Some(in_kernels(&config, &splits, &options)?),
+        _ => None,
+    };
     Ok(json!({
+        "kernels_ms": kernels,
         "load_ms": load,
         "prepare_ms": watch.prepare,
         "epoch_ms": watch.epochs,
@@ -30,6 +37,43 @@ pub fn run(path: &Path, epochs: usize, options: &Options) -> Result<Value> {
         "batches": watch.batch_count,
     }))
 }
+
+/// Milliseconds that the recurrent layers of an epoch take by themselves: the same shapes, as often as in an epoch.
+fn in_kernels(config: &Config, splits: &Splits, options: &Options) -> Result<f64> {
+    let [hidden] = config.model.hidden[..] else {
+        return Err(format!(
+            "{}: model.hidden: expected one layer, found {:?}",
+            config.path.display(),
+            config.model.hidden
+        )
+        .into());
+    };
+    let shape = Shape {
+        cell: config.model.cell_kind(),
+        hidden,
+        inputs: splits.train.channels(),
+        steps: splits.train.sequences.iter().map(|sequence| sequence.steps).max().unwrap_or(0),
+        every: splits.train.target_per == TargetPer::Step,
+    };
+    let pool = kernels::pool(options.threads)?;
+    let mut sum = 0.0;
+    for (sequences, batch, train) in [
+        (splits.train.sequences.len(), config.training.batch, true),
+        (splits.validation.sequences.len(), EVALUATION_BATCH, false),
+    ] {
+        for (batch, count) in
+            [(batch, sequences / batch), (sequences % batch, 1)].into_iter().filter(|(batch, _)| *batch > 0)
+        {
+            let layer = Layer::new(shape, batch);
+            let mut times: Vec<f64> = pool.install(|| (0..REPETITIONS).map(|_| layer.time(train)).collect());
+            times.sort_by(f64::total_cmp);
+            sum += count as f64 * times[REPETITIONS / 2];
+        }
+    }
+    Ok(sum)
+}
+
+const REPETITIONS: usize = 51;
 
 /// Milliseconds of each epoch, and of the batches in it.
 struct Watch {

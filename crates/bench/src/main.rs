@@ -7,6 +7,7 @@
 //! | `ours` | the trainer and the inference of `emberloop_core` |
 //! | `trainer` | `emberloop_core::train`, stopped between two steps while another contender runs |
 //! | `end_to_end` | a training from files |
+//! | `kernels` | the recurrent layer alone, without a trainer around it |
 //! | `burn_own` | the same step with burn's own modules |
 //! | `memory` | what the process takes |
 //!
@@ -14,16 +15,19 @@
 
 mod burn_own;
 mod end_to_end;
+mod kernels;
 mod memory;
 mod ours;
 mod protocol;
 mod synthetic;
 mod trainer;
 
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use emberloop_core::Device;
+use emberloop_kernels::Isa;
 use serde_json::json;
 
 /// The message is one line that names the cause.
@@ -35,8 +39,8 @@ struct Arguments {
     /// Who
     contender: Contender,
     /// Threads to compute on
-    #[arg(long, default_value_t = 1)]
-    threads: usize,
+    #[arg(long, default_value = "1")]
+    threads: NonZeroUsize,
     /// Where to compute
     #[arg(long, default_value_t)]
     device: Device,
@@ -46,27 +50,34 @@ struct Arguments {
 enum Contender {
     /// `emberloop_core`
     Ours,
+    /// `emberloop_kernels`
+    Kernels,
     /// `burn::nn`
     Burn,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let result = match arguments.contender {
-        Contender::Ours => {
-            let hello = json!({"name": format!("emberloop {}", env!("CARGO_PKG_VERSION")), "isa": ours::isa()});
-            protocol::serve(&mut ours::Ours::new(arguments.threads, arguments.device), &hello)
-        }
-        Contender::Burn => {
-            let hello = json!({"name": "burn 0.21.0", "isa": null});
-            protocol::serve(&mut burn_own::BurnOwn::default(), &hello)
-        }
-    };
+    let result = run(&arguments);
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result {
+    let threads = arguments.threads;
+    // Said before anything else asks for them.
+    let isa = Isa::chosen()?.name();
+    let ours = |what: &str| json!({"name": format!("{what} {}", env!("CARGO_PKG_VERSION")), "isa": isa});
+    match arguments.contender {
+        Contender::Ours => protocol::serve(&mut ours::Ours::new(threads, arguments.device), &ours("emberloop")),
+        Contender::Kernels => protocol::serve(&mut kernels::Kernels::new(threads)?, &ours("emberloop-kernels")),
+        Contender::Burn => {
+            protocol::serve(&mut burn_own::BurnOwn::default(), &json!({"name": "burn 0.21.0", "isa": null}))
         }
     }
 }

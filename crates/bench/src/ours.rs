@@ -1,5 +1,6 @@
 //! Our trainer and our inference.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -16,6 +17,7 @@ const WARM_UP: usize = 4;
 
 /// Our contender.
 pub struct Ours {
+    device: Device,
     options: Options,
     prepared: Option<Ready>,
 }
@@ -25,15 +27,11 @@ enum Ready {
     Infer { checkpoint: Box<emberloop_checkpoint::Checkpoint>, sequences: Vec<Sequence> },
 }
 
-/// The instructions that the kernels were told to use, or found.
-pub fn isa() -> Option<String> {
-    std::env::var("EMBERLOOP_ISA").ok()
-}
-
 impl Ours {
     /// Computes on this device, on this many threads.
-    pub fn new(_threads: usize, device: Device) -> Self {
-        Self { options: Options { device, ..Options::default() }, prepared: None }
+    pub fn new(threads: NonZeroUsize, device: Device) -> Self {
+        let options = Options { devices: vec![device], threads: Some(threads), ..Options::default() };
+        Self { device, options, prepared: None }
     }
 }
 
@@ -61,7 +59,7 @@ impl Worker for Ours {
             Ready::Infer { checkpoint, sequences } => (0..count)
                 .map(|_| {
                     let began = Instant::now();
-                    let outputs = forward(checkpoint, sequences, self.options.device)?;
+                    let outputs = forward(checkpoint, sequences, self.device)?;
                     let time = began.elapsed().as_secs_f64() * 1000.0;
                     // The outputs are needed: nothing of them may be left out.
                     std::hint::black_box(outputs);

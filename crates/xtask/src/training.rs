@@ -95,12 +95,24 @@ impl Options {
         }
         None
     }
+}
 
-    /// As one would type it, without what is of this machine.
-    fn shown(&self) -> String {
-        let data = if self.data.is_some() { " --data FOLDER" } else { "" };
-        format!("cargo xtask bench-training{data}")
+/// The command as one would type it elsewhere.
+fn shown(arguments: impl Iterator<Item = String>) -> String {
+    let mut shown = String::from("cargo xtask");
+    let mut arguments = arguments.skip(1);
+    while let Some(argument) = arguments.next() {
+        let (name, value) = argument.split_once('=').map_or((argument.as_str(), None), |(name, _)| (name, Some(())));
+        match name {
+            "--data" => shown += " --data FOLDER",
+            "--python" | "--no-install" => (),
+            _ => shown = shown + " " + &argument,
+        }
+        if matches!(name, "--data" | "--python") && value.is_none() {
+            arguments.next();
+        }
     }
+    shown
 }
 
 fn positive(text: &str) -> std::result::Result<usize, String> {
@@ -119,6 +131,8 @@ struct Timed {
     /// Which of its ways PyTorch was fastest on.
     variant: String,
     burn: Option<Timing>,
+    /// The recurrent layer alone, without a trainer around it.
+    kernels: Option<Timing>,
 }
 
 /// Memory in KiB.
@@ -168,20 +182,27 @@ pub fn run(options: &Options) -> Result {
     let plan = Plan::new(options, native, machine::cores());
     let pace = if options.quick { Pace { rounds: 5, turn: 80.0 } } else { Pace { rounds: 9, turn: 120.0 } };
 
+    if let Some(load) = machine::load().filter(|&load| load > BUSY) {
+        eprintln!(
+            "the machine is busy (load {load:.1}): figures of several threads are worth little, those of PyTorch least"
+        );
+    }
     let began = Instant::now();
     let mut found = Findings::default();
     time(&launcher, Measurement::Step, &plan.steps, pace, &mut found)?;
     time(&launcher, Measurement::Inference, &plan.inference, pace, &mut found)?;
     for case in &plan.memory {
         eprintln!("memory: {case}");
-        found.used.push(memory(&launcher, case)?);
+        let used = memory(&launcher, case, &mut found)?;
+        found.used.push(used);
     }
     if let Some(data) = &options.data {
         let folder = stage(data)?;
         let config = folder.path().join("train.toml");
         for &threads in &plan.end_to_end {
             eprintln!("ecg-beats from its file, {threads} threads");
-            found.trained.push(end_to_end(&launcher, &config, threads)?);
+            let trained = end_to_end(&launcher, &config, threads, &mut found)?;
+            found.trained.push(trained);
         }
     }
     eprintln!("measured in {} s", began.elapsed().as_secs());
@@ -191,7 +212,7 @@ pub fn run(options: &Options) -> Result {
         records.iter().for_each(|record| println!("{record}"));
         return Ok(());
     }
-    let page = page::markdown(&found, &machine::describe()?, &options.shown());
+    let page = page::markdown(&found, &machine::describe()?, &shown(std::env::args()));
     println!("{page}");
     if options.is_whole() {
         let folder = process::root().join("crates/kernels");
@@ -203,6 +224,9 @@ pub fn run(options: &Options) -> Result {
     }
     Ok(())
 }
+
+/// Load, before anything is measured, at which others disturb.
+const BUSY: f64 = 0.5;
 
 fn write(path: &Path, text: &str) -> Result {
     fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -227,6 +251,7 @@ struct Group {
     ours: Worker,
     pytorch: Option<Worker>,
     burn: Option<Worker>,
+    kernels: Option<Worker>,
 }
 
 impl Group {
@@ -241,7 +266,8 @@ impl Group {
         // It cannot be held to other instructions.
         let burn =
             if launcher.device == "cpu" && isa == launcher.native { Some(launcher.burn(threads)?) } else { None };
-        Ok(Self { of: (threads, isa), ours, pytorch, burn })
+        let kernels = if launcher.device == "cpu" { Some(launcher.kernels(threads, isa)?) } else { None };
+        Ok(Self { of: (threads, isa), ours, pytorch, burn, kernels })
     }
 }
 
@@ -269,27 +295,25 @@ fn time(launcher: &Launcher<'_>, pass: Measurement, cases: &[Case], pace: Pace, 
     Ok(())
 }
 
-fn contest(group: &mut Group, pass: Measurement, case: &Case, pace: Pace) -> Result<Timed> {
+fn contest<'g>(group: &'g mut Group, pass: Measurement, case: &Case, pace: Pace) -> Result<Timed> {
     let train = pass == Measurement::Step;
     let request = case.request(if train { "train" } else { "infer" }, case.sequences());
     let question = json!({"do": "prepare", "case": request});
     let (ours, _) = contender(&mut group.ours, &question, 1)?;
     let mut contenders = vec![ours];
-    let mut variant = String::new();
-    let pytorch = group.pytorch.as_mut().filter(|_| case.cell.is_in_pytorch());
-    let has_pytorch = pytorch.is_some();
-    if let Some(worker) = pytorch {
-        let (pytorch, way) = contender(worker, &question, 1)?;
-        contenders.push(pytorch);
-        variant = way;
-    }
-    if let Some(worker) = group.burn.as_mut().filter(|_| train && case.steps <= BURN_STEPS) {
-        contenders.push(contender(worker, &question, 3)?.0);
-    }
-    let mut timings = alternate(&mut contenders, pace)?.into_iter();
-    let ours = timings.next().ok_or("nothing was measured")?;
-    let pytorch = if has_pytorch { timings.next() } else { None };
-    Ok(Timed { pass, case: *case, ours, pytorch, variant, burn: timings.next() })
+    let mut place = |worker: Option<&'g mut Worker>, every: usize| -> Result<(Option<usize>, String)> {
+        let Some(worker) = worker else { return Ok((None, String::new())) };
+        let (contender, variant) = contender(worker, &question, every)?;
+        contenders.push(contender);
+        Ok((Some(contenders.len() - 1), variant))
+    };
+    let (pytorch, variant) = place(group.pytorch.as_mut().filter(|_| case.cell.is_in_pytorch()), 1)?;
+    let (kernels, _) = place(group.kernels.as_mut(), 1)?;
+    let (burn, _) = place(group.burn.as_mut().filter(|_| train && case.steps <= BURN_STEPS), 3)?;
+    let timings = alternate(&mut contenders, pace)?;
+    let of = |place: Option<usize>| place.map(|place| timings[place]);
+    let (pytorch, burn, kernels) = (of(pytorch), of(burn), of(kernels));
+    Ok(Timed { pass, case: *case, ours: timings[0], pytorch, variant, burn, kernels })
 }
 
 /// A worker with its case, and the way that it takes.
@@ -310,13 +334,18 @@ impl Findings {
 }
 
 /// Processes of their own, so that nobody keeps what an earlier case took.
-fn memory(launcher: &Launcher<'_>, case: &Case) -> Result<Used> {
+fn memory(launcher: &Launcher<'_>, case: &Case, found: &mut Findings) -> Result<Used> {
     let Case { threads, isa, .. } = *case;
-    let ours = peak(&mut launcher.ours(threads, isa)?, case, None)?;
+    let mut worker = launcher.ours(threads, isa)?;
+    found.met(&worker);
+    let ours = peak(&mut worker, case, None)?;
+    drop(worker);
     // The way that takes less, whichever is faster.
     let mut pytorch = Vec::new();
     for onednn in [true, false] {
-        pytorch.push(peak(&mut launcher.pytorch(threads, isa)?, case, Some(onednn))?);
+        let mut worker = launcher.pytorch(threads, isa)?;
+        found.met(&worker);
+        pytorch.push(peak(&mut worker, case, Some(onednn))?);
     }
     let pytorch = pytorch.into_iter().min_by_key(|memory| memory.added).ok_or("nothing was measured")?;
     Ok(Used { case: *case, ours, pytorch })
@@ -353,12 +382,31 @@ fn stage(data: &Path) -> Result<tempfile::TempDir> {
 
 const EPOCHS: usize = 2;
 
-fn end_to_end(launcher: &Launcher<'_>, config: &Path, threads: usize) -> Result<Trained> {
+fn end_to_end(launcher: &Launcher<'_>, config: &Path, threads: usize, found: &mut Findings) -> Result<Trained> {
     let question = json!({"do": "end_to_end", "config": config, "epochs": EPOCHS});
-    let ours = launcher.ours(threads, launcher.native)?.ask(&question)?;
+    let mut ask = |mut worker: Worker| -> Result<Value> {
+        found.met(&worker);
+        worker.ask(&question)
+    };
+    let ours = ask(launcher.ours(threads, launcher.native)?)?;
     let pytorch = match launcher.device {
         "vulkan" => Value::Null,
-        _ => launcher.pytorch(threads, launcher.native)?.ask(&question)?,
+        _ => ask(launcher.pytorch(threads, launcher.native)?)?,
     };
     Ok(Trained { threads, isa: launcher.native, ours, pytorch })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn the_command_is_shown_without_what_is_of_this_machine() {
+        let shown = |line: &str| shown(line.split(' ').map(String::from));
+        assert_eq!(
+            shown("xtask bench-training --python /p/python --quick --data=/d --only step"),
+            "cargo xtask bench-training --quick --data FOLDER --only step"
+        );
+        assert_eq!(shown("xtask bench-training --data /d --python=/p"), "cargo xtask bench-training --data FOLDER");
+    }
 }

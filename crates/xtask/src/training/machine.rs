@@ -11,6 +11,11 @@ pub fn cores() -> usize {
     available_parallelism().map_or(1, |cores| cores.get())
 }
 
+/// Processes that want to compute, over the last minute.
+pub fn load() -> Option<f64> {
+    fs::read_to_string("/proc/loadavg").ok()?.split(' ').next()?.parse().ok()
+}
+
 /// The date, the processor, the compiler.
 pub fn describe() -> Result<String> {
     let date = process::output(Command::new("date").args(["-u", "+%F"]))?;

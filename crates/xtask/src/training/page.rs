@@ -18,7 +18,10 @@ Written by `cargo xtask bench-training`, with `measurements.jsonl` for programs;
   denormals are flushed. It has no GRU that resets before the product.
 - **burn**: its own modules on burn-ndarray with its Adam; it clips each tensor by itself. Its time grows with the square of the steps.
 - The contenders are processes that compute in turn, in short rounds. Times are medians over the rounds of each
-  round's median, in milliseconds; the **ratio** is our time divided by PyTorch's.
+  round's median, in milliseconds; the **ratio** is our time divided by PyTorch's, **least**
+  that of the fastest times of both.
+- **lost**: the share of our time that is not in the recurrent layer: `emberloop_kernels::forward` and `backward` (or `infer`) by themselves, over
+  the same shapes, are one more contender.
 - **avx2**: PyTorch's libraries are held to AVX2, too.
 ";
 
@@ -29,8 +32,8 @@ pub fn markdown(found: &Findings, machine: &str, command: &str) -> String {
     let of = |pass: Measurement| found.timed.iter().filter(move |row| row.pass == pass);
     let short: Vec<_> = of(Measurement::Step).filter(|row| row.case.steps == STEPS).collect();
     if !short.is_empty() {
-        text += "\n## A training step\n\n| cell | units | threads | instructions | loss on | ours, ms | PyTorch, ms | ratio | burn, ms |\n";
-        text += "|---|--:|--:|---|---|--:|--:|--:|--:|\n";
+        text += "\n## A training step\n\n| cell | units | threads | instructions | loss on | ours, ms | lost | PyTorch, ms | ratio | least | burn, ms |\n";
+        text += "|---|--:|--:|---|---|--:|--:|--:|--:|--:|--:|\n";
         short.iter().for_each(|row| text += &step(row));
     }
     text += &lengths(found);
@@ -63,13 +66,15 @@ pub fn markdown(found: &Findings, machine: &str, command: &str) -> String {
 fn step(row: &Timed) -> String {
     let Case { cell, hidden, threads, isa, loss, .. } = row.case;
     format!(
-        "| {} | {hidden} | {threads} | {} | {} | {} | {} | {} | {} |\n",
+        "| {} | {hidden} | {threads} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
         name(cell),
         name(isa),
         name(loss),
         digits(row.ours.median),
+        row.lost().map_or(String::new(), percent),
         optional(row.pytorch.map(|pytorch| pytorch.median)),
         ratio(row.ratio()),
+        ratio(row.pytorch.map(|pytorch| row.ours.least / pytorch.least)),
         optional(row.burn.map(|burn| burn.median)),
     )
 }
@@ -107,7 +112,7 @@ fn trained(row: &Trained) -> String {
         seconds(epoch),
         optional(epoch.map(|epoch| 1000.0 / epoch)),
         epoch.zip(sequences).map_or(String::new(), |(epoch, count)| format!("{:.0}", 1000.0 * count / epoch)),
-        row.lost().map_or(String::new(), |lost| format!("{:.0} %", 100.0 * lost)),
+        row.lost().map_or(String::new(), percent),
         seconds(row.pytorch["load_ms"].as_f64()),
         seconds(Trained::epoch(&row.pytorch)),
         ratio(row.ratio()),
@@ -207,6 +212,10 @@ fn ratio(value: Option<f64>) -> String {
     value.map_or(String::new(), |value| format!("{value:.2}"))
 }
 
+fn percent(share: f64) -> String {
+    format!("{:.0} %", 100.0 * share)
+}
+
 fn optional(value: Option<f64>) -> String {
     value.map_or(String::new(), digits)
 }
@@ -234,8 +243,14 @@ mod tests {
         let before = Case { cell: Cell::GruResetBefore, ..case() };
         let page = page(vec![row(case(), 2.0, Some(8.0)), row(two, 3.2, Some(8.0)), row(before, 2.5, None)]);
         assert!(page.contains("`a command` on a machine. Contenders: ours 1, peer 2.\n"), "{page}");
-        assert!(page.contains("\n| lstm | 32 | 1 | avx512 | last | 2.00 | 8.00 | 0.25 | 70.0 |\n"), "{page}");
-        assert!(page.contains("\n| gru-reset-before | 32 | 1 | avx512 | last | 2.50 |  |  | 70.0 |\n"), "{page}");
+        assert!(
+            page.contains("\n| lstm | 32 | 1 | avx512 | last | 2.00 | 20 % | 8.00 | 0.25 | 0.25 | 70.0 |\n"),
+            "{page}"
+        );
+        assert!(
+            page.contains("\n| gru-reset-before | 32 | 1 | avx512 | last | 2.50 | 20 % |  |  |  | 70.0 |\n"),
+            "{page}"
+        );
         let bars: Vec<&str> = page.lines().filter(|line| line.starts_with("| step:")).collect();
         assert_eq!(
             bars,

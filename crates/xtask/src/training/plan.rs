@@ -42,12 +42,11 @@ pub enum Loss {
 pub enum Isa {
     Avx512,
     Avx2,
-    Neon,
     Portable,
 }
 
 impl Isa {
-    /// The widest that this machine has.
+    /// The widest that this machine has and the kernels use.
     pub fn native() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
@@ -58,7 +57,7 @@ impl Isa {
                 return Isa::Avx2;
             }
         }
-        if cfg!(target_arch = "aarch64") { Isa::Neon } else { Isa::Portable }
+        Isa::Portable
     }
 }
 

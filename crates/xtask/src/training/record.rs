@@ -25,6 +25,7 @@ fn timed(row: &Timed) -> Value {
         "isa": name(case.isa),
         "steps": case.steps,
         "inputs": INPUTS,
+        "kernels_ms": row.kernels.map(|kernels| rounded(kernels.median)),
         "ratio_of_least": row.pytorch.map(|pytorch| rounded(row.ours.least / pytorch.least)),
         "ours_least_ms": rounded(row.ours.least),
         "ours_mean_ms": rounded(row.ours.mean),
@@ -103,6 +104,13 @@ impl Timed {
     }
 }
 
+impl Timed {
+    /// The share of our time that is not in the kernels.
+    pub fn lost(&self) -> Option<f64> {
+        self.kernels.map(|kernels| 1.0 - kernels.median / self.ours.median)
+    }
+}
+
 impl Used {
     /// Of our memory to PyTorch's.
     pub fn ratio(&self) -> f64 {
@@ -138,7 +146,15 @@ pub mod tests {
         let timing = |median| Timing { median, least: 0.9 * median, mean: 1.1 * median, count: 9 };
         let variant = "oneDNN on".into();
         let pass = Measurement::Step;
-        Timed { pass, case, ours: timing(ours), pytorch: pytorch.map(timing), variant, burn: Some(timing(70.0)) }
+        Timed {
+            pass,
+            case,
+            ours: timing(ours),
+            pytorch: pytorch.map(timing),
+            variant,
+            burn: Some(timing(70.0)),
+            kernels: Some(timing(ours / 1.25)),
+        }
     }
 
     pub fn case() -> Case {

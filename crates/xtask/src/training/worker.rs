@@ -36,8 +36,17 @@ pub struct Launcher<'a> {
 impl Launcher<'_> {
     /// Our own.
     pub fn ours(&self, threads: usize, isa: Isa) -> Result<Worker> {
+        self.own(&["ours", "--device", self.device], threads, isa)
+    }
+
+    /// The kernels of our own, without the trainer.
+    pub fn kernels(&self, threads: usize, isa: Isa) -> Result<Worker> {
+        self.own(&["kernels"], threads, isa)
+    }
+
+    fn own(&self, arguments: &[&str], threads: usize, isa: Isa) -> Result<Worker> {
         let mut command = Command::new(self.binary);
-        command.args(["ours", "--device", self.device]);
+        command.args(arguments);
         if isa != self.native {
             command.env("EMBERLOOP_ISA", name(isa));
         }
@@ -56,7 +65,7 @@ impl Launcher<'_> {
         command.arg(self.script).args(["--device", self.device]).env("PYTHONDONTWRITEBYTECODE", "1");
         let held = match isa {
             _ if isa == self.native => None,
-            Isa::Avx512 | Isa::Neon => None,
+            Isa::Avx512 => None,
             Isa::Avx2 => Some(["avx2", "AVX2", "AVX2"]),
             Isa::Portable => Some(["default", "SSE41", "SSE4_2"]),
         };
