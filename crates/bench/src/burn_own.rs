@@ -2,7 +2,6 @@
 //! burn clips each tensor by its own norm; that is what it has.
 
 use std::path::PathBuf;
-use std::time::Instant;
 
 use burn::backend::{Autodiff, NdArray};
 use burn::grad_clipping::GradientClippingConfig;
@@ -15,9 +14,9 @@ use burn::tensor::{ElementConversion, Int, Tensor, TensorData};
 use emberloop_core::config::CellName;
 use serde_json::Value;
 
-use crate::Result;
 use crate::protocol::{Case, LossOn, Pass, Prepared, Worker};
 use crate::synthetic::Random;
+use crate::{Result, clock};
 
 type B = Autodiff<NdArray>;
 
@@ -59,9 +58,9 @@ impl Worker for BurnOwn {
         let training = self.0.as_mut().ok_or("nothing is prepared")?;
         Ok((0..count)
             .map(|_| {
-                let began = Instant::now();
+                let began = clock::now();
                 training.step();
-                began.elapsed().as_secs_f64() * 1000.0
+                clock::since(began)
             })
             .collect())
     }

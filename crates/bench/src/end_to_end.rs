@@ -1,27 +1,26 @@
 //! A training from files, as a user runs it.
 
 use std::path::Path;
-use std::time::Instant;
 
 use emberloop_core::{BatchReport, Config, Device, EpochReport, Options, Progress, Start, train};
 use emberloop_data::{Splits, TargetPer};
 use serde_json::{Value, json};
 
-use crate::Result;
 use crate::kernels::{self, EVALUATION_BATCH, Layer, Shape};
+use crate::{Result, clock};
 
 /// Loads the data of a configuration, trains so many epochs, and says where the time went.
 pub fn run(path: &Path, epochs: usize, options: &Options) -> Result<Value> {
-    let began = Instant::now();
+    let began = clock::now();
     let mut config = Config::load(path)?;
     config.training.epochs = epochs;
     config.training.early_stopping = None;
     let splits = emberloop_data::load(&config.data, config.folder(), config.training.seed)?;
-    let load = milliseconds(began);
+    let load = clock::since(began);
     // As the command line does, so that writing the state after an epoch is part of it.
     let folder = tempfile::tempdir()?;
     let options = Options { resume_dir: Some(folder.path().into()), ..options.clone() };
-    let mut watch = Watch { began: Instant::now(), step: Instant::now(), ..Watch::new() };
+    let mut watch = Watch { began: clock::now(), step: clock::now(), ..Watch::new() };
     train(&config, &splits, &options, &mut watch)?;
     let kernels = match options.devices[..] {
         [Device::Cpu] => Some(in_kernels(&config, &splits, &options)?),
@@ -77,8 +76,8 @@ const REPETITIONS: usize = 51;
 
 /// Milliseconds of each epoch, and of the batches in it.
 struct Watch {
-    began: Instant,
-    step: Instant,
+    began: f64,
+    step: f64,
     prepare: f64,
     epochs: Vec<f64>,
     batches: Vec<f64>,
@@ -89,7 +88,7 @@ struct Watch {
 
 impl Watch {
     fn new() -> Self {
-        let now = Instant::now();
+        let now = clock::now();
         Self {
             began: now,
             step: now,
@@ -105,24 +104,20 @@ impl Watch {
 
 impl Progress for Watch {
     fn on_start(&mut self, start: &Start) {
-        self.prepare = milliseconds(self.began);
+        self.prepare = clock::since(self.began);
         (self.sequences, self.batch_count) = (start.sequences, start.batches);
-        (self.began, self.step) = (Instant::now(), Instant::now());
+        (self.began, self.step) = (clock::now(), clock::now());
     }
 
     fn on_batch(&mut self, _batch: &BatchReport) {
-        self.sum += milliseconds(self.step);
-        self.step = Instant::now();
+        self.sum += clock::since(self.step);
+        self.step = clock::now();
     }
 
     fn on_epoch(&mut self, _epoch: &EpochReport) {
         // What happens between the epochs is part of the one before.
-        self.epochs.push(milliseconds(self.began));
+        self.epochs.push(clock::since(self.began));
         self.batches.push(std::mem::take(&mut self.sum));
-        (self.began, self.step) = (Instant::now(), Instant::now());
+        (self.began, self.step) = (clock::now(), clock::now());
     }
-}
-
-fn milliseconds(since: Instant) -> f64 {
-    since.elapsed().as_secs_f64() * 1000.0
 }

@@ -2,7 +2,6 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::time::Instant;
 
 use emberloop_cells::CellKind;
 use emberloop_core::config::ModelConfig;
@@ -10,9 +9,9 @@ use emberloop_kernels::{self as kernels, Output, Sequences, StateGradients, Want
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde_json::Value;
 
-use crate::Result;
 use crate::protocol::{Case, LossOn, Pass, Prepared, Worker};
 use crate::synthetic::Random;
+use crate::{Result, clock};
 
 /// What the kernels see of a model.
 #[derive(Clone, Copy)]
@@ -79,7 +78,7 @@ impl Layer {
             initial: None,
         };
         let output = if every { Output::Every } else { Output::Last };
-        let began = Instant::now();
+        let began = clock::now();
         if train {
             let (states, tape) = kernels::forward(layer, &weights, &sequences, output);
             let gradient = self.gradient.as_slice();
@@ -92,7 +91,7 @@ impl Layer {
         } else {
             std::hint::black_box(kernels::infer(layer, &weights, &sequences, output));
         }
-        began.elapsed().as_secs_f64() * 1000.0
+        clock::since(began)
     }
 }
 

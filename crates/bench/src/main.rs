@@ -9,11 +9,13 @@
 //! | `end_to_end` | a training from files |
 //! | `kernels` | the recurrent layer alone, without a trainer around it |
 //! | `burn_own` | the same step with burn's own modules |
+//! | `clock` | the time of the wall or of the processors |
 //! | `memory` | what the process takes |
 //!
 //! PyTorch's worker is `pytorch.py` beside this crate's manifest.
 
 mod burn_own;
+mod clock;
 mod end_to_end;
 mod kernels;
 mod memory;
@@ -41,6 +43,9 @@ struct Arguments {
     /// Threads to compute on
     #[arg(long, default_value = "1")]
     threads: NonZeroUsize,
+    /// What to time by
+    #[arg(long, value_enum, default_value_t = clock::Clock::Wall)]
+    clock: clock::Clock,
     /// Where to compute
     #[arg(long, default_value_t)]
     device: Device,
@@ -58,6 +63,7 @@ enum Contender {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    clock::choose(arguments.clock);
     let result = run(&arguments);
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,7 +2,6 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::time::Instant;
 
 use emberloop_core::{Device, Options, Silent, forward, train};
 use emberloop_data::Sequence;
@@ -10,7 +9,7 @@ use serde_json::Value;
 
 use crate::protocol::{Case, Pass, Prepared, Worker};
 use crate::trainer::Training;
-use crate::{Result, end_to_end, synthetic};
+use crate::{Result, clock, end_to_end, synthetic};
 
 /// Steps before anything is timed.
 const WARM_UP: usize = 4;
@@ -58,9 +57,9 @@ impl Worker for Ours {
             Ready::Train(training) => training.run(count),
             Ready::Infer { checkpoint, sequences } => (0..count)
                 .map(|_| {
-                    let began = Instant::now();
+                    let began = clock::now();
                     let outputs = forward(checkpoint, sequences, self.device)?;
-                    let time = began.elapsed().as_secs_f64() * 1000.0;
+                    let time = clock::since(began);
                     // The outputs are needed: nothing of them may be left out.
                     std::hint::black_box(outputs);
                     Ok(time)

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
 
 use emberloop_core::{BatchReport, Options, Progress, TrainError, train};
 
 use crate::Result;
+use crate::clock;
 use crate::protocol::Case;
 use crate::synthetic;
 
@@ -34,7 +34,7 @@ impl Training {
         let thread = thread::spawn(move || {
             let config = synthetic::config(&case, usize::MAX);
             let splits = synthetic::splits(&case);
-            let mut watch = Watch { asked, done, stop, left: 0, times: Vec::new(), began: Instant::now() };
+            let mut watch = Watch { asked, done, stop, left: 0, times: Vec::new(), began: 0.0 };
             watch.wait();
             match train(&config, &splits, &options, &mut watch) {
                 Ok(_) => Some("the training came to an end".into()),
@@ -75,7 +75,7 @@ struct Watch {
     stop: Arc<AtomicBool>,
     left: usize,
     times: Vec<f64>,
-    began: Instant,
+    began: f64,
 }
 
 impl Watch {
@@ -87,14 +87,14 @@ impl Watch {
                 Err(_) => self.stop.store(true, Ordering::Relaxed),
             }
         }
-        self.began = Instant::now();
+        self.began = clock::now();
     }
 }
 
 impl Progress for Watch {
     fn on_batch(&mut self, _batch: &BatchReport) {
-        let now = Instant::now();
-        self.times.push((now - self.began).as_secs_f64() * 1000.0);
+        let now = clock::now();
+        self.times.push(now - self.began);
         self.began = now;
         self.left = self.left.saturating_sub(1);
         if self.left == 0 {

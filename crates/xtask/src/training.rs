@@ -53,6 +53,9 @@ pub struct Options {
     /// Where to compute; PyTorch goes along on cpu and cuda
     #[arg(long, default_value = "cpu")]
     device: Device,
+    /// Time by the wall's clock, or by what the processors have computed: for one thread on a machine that is busy
+    #[arg(long, default_value = "wall")]
+    clock: Clock,
     /// A folder that holds `ecg_beats` (models/README.md says what is in it): measure epochs over it, too
     #[arg(long)]
     data: Option<PathBuf>,
@@ -74,6 +77,12 @@ enum Device {
     Vulkan,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Clock {
+    Wall,
+    Cpu,
+}
+
 impl Options {
     fn is_gpu(&self) -> bool {
         self.device != Device::Cpu
@@ -86,12 +95,17 @@ impl Options {
 
     /// Whether this is the run whose table stands in the repository.
     fn is_whole(&self) -> bool {
-        !(self.json || self.quick || self.is_gpu() || self.is_filtered()) && self.only.is_empty()
+        !(self.json || self.quick || self.is_gpu() || self.clock == Clock::Cpu || self.is_filtered())
+            && self.only.is_empty()
     }
 
     fn problem(&self) -> Option<String> {
         if self.is_gpu() && !(self.threads.is_empty() && self.isa.is_empty()) {
             return Some(format!("--threads and --isa are for the cpu, expected neither with {}", name(self.device)));
+        }
+        if self.clock == Clock::Cpu && self.threads != [1] {
+            // The threads' times add up, and so does the waiting of those that spin.
+            return Some("--clock cpu is for one thread, expected --threads 1 beside it".into());
         }
         None
     }
@@ -176,16 +190,15 @@ pub fn run(options: &Options) -> Result {
     let python = setup::pytorch::interpreter(options.python.as_deref(), !options.no_install)?;
     let binary = build(options.device)?;
     let native = Isa::native();
-    let device = name(options.device);
+    let (device, clock) = (name(options.device), name(options.clock));
     let script = process::root().join("crates/bench/pytorch.py");
-    let launcher = Launcher { binary: &binary, python: &python, script: &script, device: &device, native };
+    let launcher =
+        Launcher { binary: &binary, python: &python, script: &script, device: &device, native, clock: &clock };
     let plan = Plan::new(options, native, machine::cores());
     let pace = if options.quick { Pace { rounds: 5, turn: 80.0 } } else { Pace { rounds: 9, turn: 120.0 } };
 
     if let Some(load) = machine::load().filter(|&load| load > BUSY) {
-        eprintln!(
-            "the machine is busy (load {load:.1}): figures of several threads are worth little, those of PyTorch least"
-        );
+        eprintln!("the machine is busy (load {load:.1}): --threads 1 --clock cpu is what can be measured");
     }
     let began = Instant::now();
     let mut found = Findings::default();

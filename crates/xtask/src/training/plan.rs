@@ -307,6 +307,7 @@ mod tests {
             ("--device npu", &["--device", "npu", "vulkan"]),
             ("--quick --cell lstm", &["--quick", "--cell"]),
             ("--device cuda --threads 2", &["--threads"]),
+            ("--clock cpu --threads 2", &["--clock", "--threads 1"]),
         ] {
             let error = options(line).map(|options| options.problem()).unwrap_or_else(Some);
             let error = error.unwrap_or_else(|| panic!("{line} is accepted"));

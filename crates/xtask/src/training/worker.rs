@@ -31,6 +31,8 @@ pub struct Launcher<'a> {
     /// `cpu`, `cuda` or `vulkan`
     pub device: &'a str,
     pub native: Isa,
+    /// `wall` or `cpu`
+    pub clock: &'a str,
 }
 
 impl Launcher<'_> {
@@ -50,13 +52,13 @@ impl Launcher<'_> {
         if isa != self.native {
             command.env("EMBERLOOP_ISA", name(isa));
         }
-        Worker::start(with_threads(&mut command, threads))
+        self.start(&mut command, threads)
     }
 
     /// burn's own modules; they find their instructions by themselves.
     pub fn burn(&self, threads: usize) -> Result<Worker> {
         let mut command = Command::new(self.binary);
-        Worker::start(with_threads(command.arg("burn"), threads))
+        self.start(command.arg("burn"), threads)
     }
 
     /// PyTorch, with its libraries held to a set of instructions.
@@ -74,16 +76,18 @@ impl Launcher<'_> {
             command.env("DNNL_MAX_CPU_ISA", onednn).env("ONEDNN_MAX_CPU_ISA", onednn);
             command.env("MKL_ENABLE_INSTRUCTIONS", mkl);
         }
-        Worker::start(with_threads(&mut command, threads))
+        self.start(&mut command, threads)
     }
 }
 
-fn with_threads(command: &mut Command, threads: usize) -> &mut Command {
-    let count = threads.to_string();
-    for variable in ["RAYON_NUM_THREADS", "MATMUL_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"] {
-        command.env(variable, &count);
+impl Launcher<'_> {
+    fn start(&self, command: &mut Command, threads: usize) -> Result<Worker> {
+        let count = threads.to_string();
+        for variable in ["RAYON_NUM_THREADS", "MATMUL_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"] {
+            command.env(variable, &count);
+        }
+        Worker::start(command.args(["--threads", &count, "--clock", self.clock]))
     }
-    command.args(["--threads", &count])
 }
 
 impl Worker {
