@@ -30,7 +30,7 @@ const ELSEWHERE: [(&str, &str); 3] =
 /// Runs the command.
 pub fn run(options: &Options) -> Result {
     process::run(process::cargo().args(["build", "--release", "--package", "emberloop"]))?;
-    let binary = target_folder()?.join("release/emberloop");
+    let binary = process::target_folder()?.join("release/emberloop");
     let work = tempfile::tempdir()?;
     let wanted = |name: &str| options.model.as_deref().is_none_or(|model| model == name);
     let mut rows = Vec::new();
@@ -81,13 +81,6 @@ fn emberloop(binary: &Path, work: &Path, arguments: &[&str]) -> Result<Value> {
     eprintln!("$ emberloop {}", arguments.join(" "));
     let output = process::output(Command::new(binary).current_dir(work).args(arguments))?;
     Ok(serde_json::from_str(output.trim())?)
-}
-
-fn target_folder() -> Result<PathBuf> {
-    let metadata = process::output(process::cargo().args(["metadata", "--no-deps", "--format-version", "1"]))?;
-    let metadata: Value = serde_json::from_str(&metadata)?;
-    let folder = metadata["target_directory"].as_str().ok_or("cargo metadata names no target directory")?;
-    Ok(PathBuf::from(folder))
 }
 
 fn table(rows: &[Value]) -> String {

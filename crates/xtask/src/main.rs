@@ -9,6 +9,7 @@ mod process;
 mod setup;
 mod summary;
 mod test;
+mod training;
 
 use std::process::ExitCode;
 
@@ -40,6 +41,8 @@ enum Command {
     Miri(miri::Options),
     /// Train the worked examples and print float and fixed-point accuracy side by side
     BenchAccuracy(accuracy::Options),
+    /// Measure training against PyTorch and burn's own modules: steps, inference, memory, epochs
+    BenchTraining(training::Options),
 }
 
 fn main() -> ExitCode {
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Miri(options) => miri::run(&options),
         Command::BenchAccuracy(options) => accuracy::run(&options),
+        Command::BenchTraining(options) => training::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,6 +3,7 @@
 
 mod debian;
 pub mod python;
+pub mod pytorch;
 mod qemu;
 mod rustup;
 
