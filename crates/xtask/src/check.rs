@@ -27,8 +27,16 @@ pub fn run(options: &Options) -> Result {
     format(&firmware)?;
     run_command(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     run_command(cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
-    // Compiled, not run: it needs no GPU and no CUDA installation to be checked.
-    run_command(cargo().args(["check", "--package", "emberloop", "--features", "cuda"]))?;
+    // Compiled, not run: it needs no GPU and no CUDA installation to be checked. (`cargo xtask vulkan` runs the kernels.)
+    run_command(
+        cargo().args(["clippy", "--package", "emberloop-gpu", "--package", "emberloop", "--all-targets"]).args([
+            "--features",
+            "cuda,vulkan",
+            "--",
+            "-D",
+            "warnings",
+        ]),
+    )?;
     device_crates(&firmware)?;
     firmware_lints(&firmware)?;
     licences()?;

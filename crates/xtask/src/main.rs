@@ -10,6 +10,7 @@ mod setup;
 mod summary;
 mod test;
 mod training;
+mod vulkan;
 
 use std::process::ExitCode;
 
@@ -31,7 +32,7 @@ enum Command {
     Setup(setup::Options),
     /// Set up what is missing and run every test, host and firmware
     Test(test::Options),
-    /// Everything CI runs: format, clippy, docs, no_std builds, the cuda feature, licences, the engine's figures, tests
+    /// Everything CI runs: format, clippy, docs, no_std builds, the GPU features, licences, the engine's figures, tests
     Check(check::Options),
     /// Measure the engine on every QEMU board: instructions by stage, flash, RAM, stack
     BenchEngine(bench::Options),
@@ -39,6 +40,8 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Run the image parser and the engine in Miri, where it can be had
     Miri(miri::Options),
+    /// Test the GPU kernels on a Vulkan device: a GPU, or Mesa's device of the CPU
+    Vulkan(vulkan::Options),
     /// Train the worked examples and print float and fixed-point accuracy side by side
     BenchAccuracy(accuracy::Options),
     /// Measure training against PyTorch and burn's own modules: steps, inference, memory, epochs
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Command::BenchEngine(options) => bench::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Miri(options) => miri::run(&options),
+        Command::Vulkan(options) => vulkan::run(&options),
         Command::BenchAccuracy(options) => accuracy::run(&options),
         Command::BenchTraining(options) => training::run(&options),
     };
