@@ -57,16 +57,16 @@ pub(crate) fn load_vectors<S: Simd, const N: usize>(s: S, kept: &[f32]) -> [S::V
     vectors
 }
 
-/// `sums[r][n] += left[r][k] * right[k][n]`, one k after the other.
+/// `sums[r][n] + left[r][k] * right[k][n]`, one k after the other. By value: a caller that goes through the sums in a loop
+/// that is not unrolled must not force them into memory here.
 #[inline(always)]
 pub(crate) fn accumulate<S: Simd, const R: usize, const N: usize>(
     s: S,
-    sums: &mut Sums<S, R, N>,
-    left: &[&[f32]; R],
+    mut sums: Sums<S, R, N>,
+    mut left: [&[f32]; R],
     right: &[f32],
-) {
+) -> Sums<S, R, N> {
     let depth = left[0].len();
-    let mut left = *left;
     for row in &mut left {
         // All of one length, which the compiler then knows: no check is left in the loop.
         *row = &row[..depth];
@@ -85,6 +85,7 @@ pub(crate) fn accumulate<S: Simd, const R: usize, const N: usize>(
             }
         }
     }
+    sums
 }
 
 /// What a step keeps, seen as the left operand of a backward product.
@@ -152,7 +153,7 @@ fn product_group<S: Simd, const N: usize>(
             let out = &mut out[first * outputs + start..];
             let from_zero = panel == 0 && !add;
             for_rows!(rows, S::ROWS[N], R => {
-                product_tile::<S, R, N>(s, &rows_of::<R>(left, first, stride, depth), right, out, outputs, from_zero)
+                product_tile::<S, R, N>(s, rows_of::<R>(left, first, stride, depth), right, out, outputs, from_zero)
             });
             first += rows;
         }
@@ -162,7 +163,7 @@ fn product_group<S: Simd, const N: usize>(
 #[inline(always)]
 fn product_tile<S: Simd, const R: usize, const N: usize>(
     s: S,
-    left: &[&[f32]; R],
+    left: [&[f32]; R],
     right: &[f32],
     out: &mut [f32],
     stride: usize,
@@ -176,7 +177,7 @@ fn product_tile<S: Simd, const R: usize, const N: usize>(
             }
         }
     }
-    accumulate(s, &mut sums, left, right);
+    let sums = accumulate(s, sums, left, right);
     for r in 0..R {
         for n in 0..N {
             s.store(sums[r][n], &mut out[r * stride + n * S::LANES..]);

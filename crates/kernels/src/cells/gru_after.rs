@@ -85,9 +85,9 @@ fn tile<S: Simd, const R: usize>(s: S, step: &mut Step<'_>, block: usize, first:
     let width = 3 * S::LANES;
     let bias = block_of(&step.weights.bias, block, VECTORS * S::LANES);
     // n, r, z: after the input product r and z go on, and n waits.
-    let mut sums = same_in_rows::<S, R, 3>(s, bias);
+    let sums = same_in_rows::<S, R, 3>(s, bias);
     let input = block_of(&step.weights.input, block, shape.inputs * width);
-    accumulate(s, &mut sums, &rows_of(step.values, first, shape.inputs, shape.inputs), input);
+    let mut sums = accumulate(s, sums, rows_of(step.values, first, shape.inputs, shape.inputs), input);
     let mut new = [s.splat(0.0); R];
     let bracket = s.load(&bias[3 * S::LANES..]);
     for r in 0..R {
@@ -96,7 +96,7 @@ fn tile<S: Simd, const R: usize>(s: S, step: &mut Step<'_>, block: usize, first:
         sums[r] = [reset, update, bracket];
     }
     let recurrent = block_of(&step.weights.recurrent, block, shape.hidden * width);
-    accumulate(s, &mut sums, &rows_of(step.before, first, shape.padded, shape.hidden), recurrent);
+    let sums = accumulate(s, sums, rows_of(step.before, first, shape.padded, shape.hidden), recurrent);
     let unit = block * S::LANES;
     for r in 0..R {
         let [reset, update, bracket] = sums[r];

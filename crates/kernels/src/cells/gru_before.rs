@@ -111,9 +111,9 @@ impl Cell for GruBefore {
 #[inline(always)]
 fn gates_tile<S: Simd, const R: usize>(s: S, step: &mut Step<'_>, block: usize, first: usize) {
     let shape = step.shape;
-    let mut sums = same_in_rows::<S, R, 3>(s, block_of(&step.weights.bias, block, VECTORS * S::LANES));
+    let sums = same_in_rows::<S, R, 3>(s, block_of(&step.weights.bias, block, VECTORS * S::LANES));
     let input = block_of(&step.weights.input, block, shape.inputs * 3 * S::LANES);
-    accumulate(s, &mut sums, &rows_of(step.values, first, shape.inputs, shape.inputs), input);
+    let sums = accumulate(s, sums, rows_of(step.values, first, shape.inputs, shape.inputs), input);
     let mut gates = [[s.splat(0.0); 2]; R];
     for r in 0..R {
         let [new, reset, update] = sums[r];
@@ -121,7 +121,7 @@ fn gates_tile<S: Simd, const R: usize>(s: S, step: &mut Step<'_>, block: usize, 
         gates[r] = [reset, update];
     }
     let recurrent = block_of(&step.weights.recurrent, block, shape.hidden * 2 * S::LANES);
-    accumulate(s, &mut gates, &rows_of(step.before, first, shape.padded, shape.hidden), recurrent);
+    let gates = accumulate(s, gates, rows_of(step.before, first, shape.padded, shape.hidden), recurrent);
     let unit = block * S::LANES;
     for r in 0..R {
         let (reset, update) = two_sigmoids(s, gates[r][0], gates[r][1]);
@@ -142,7 +142,7 @@ fn new_tile<S: Simd, const R: usize>(s: S, step: &mut Step<'_>, block: usize, fi
         sums[r] = [s.load(&step.kept[shape.kept(VECTORS, first + r, unit)..])];
     }
     let weights = block_of(&step.weights.second, block, shape.hidden * S::LANES);
-    accumulate(s, &mut sums, &rows_of(step.second_after, first, shape.padded, shape.hidden), weights);
+    let sums = accumulate(s, sums, rows_of(step.second_after, first, shape.padded, shape.hidden), weights);
     for r in 0..R {
         let n = tanh(s, sums[r][0]);
         let kept = &mut step.kept[shape.kept(VECTORS, first + r, unit)..][..2 * PANEL + S::LANES];

@@ -83,11 +83,11 @@ impl Cell for Lstm {
 fn tile<S: Simd, const R: usize>(s: S, step: &mut Step<'_>, block: usize, first: usize) {
     let shape = step.shape;
     let width = VECTORS * S::LANES;
-    let mut sums = same_in_rows::<S, R, 4>(s, block_of(&step.weights.bias, block, width));
+    let sums = same_in_rows::<S, R, 4>(s, block_of(&step.weights.bias, block, width));
     let recurrent = block_of(&step.weights.recurrent, block, shape.hidden * width);
-    accumulate(s, &mut sums, &rows_of(step.before, first, shape.padded, shape.hidden), recurrent);
+    let sums = accumulate(s, sums, rows_of(step.before, first, shape.padded, shape.hidden), recurrent);
     let input = block_of(&step.weights.input, block, shape.inputs * width);
-    accumulate(s, &mut sums, &rows_of(step.values, first, shape.inputs, shape.inputs), input);
+    let sums = accumulate(s, sums, rows_of(step.values, first, shape.inputs, shape.inputs), input);
     let unit = block * S::LANES;
     for r in 0..R {
         let [i, f, g, o] = sums[r];

@@ -63,11 +63,11 @@ impl Cell for Rnn {
 #[inline(always)]
 fn tile<S: Simd, const R: usize>(s: S, step: &mut Step<'_>, block: usize, first: usize) {
     let shape = step.shape;
-    let mut sums = same_in_rows::<S, R, 1>(s, block_of(&step.weights.bias, block, S::LANES));
+    let sums = same_in_rows::<S, R, 1>(s, block_of(&step.weights.bias, block, S::LANES));
     let recurrent = block_of(&step.weights.recurrent, block, shape.hidden * S::LANES);
-    accumulate(s, &mut sums, &rows_of(step.before, first, shape.padded, shape.hidden), recurrent);
+    let sums = accumulate(s, sums, rows_of(step.before, first, shape.padded, shape.hidden), recurrent);
     let input = block_of(&step.weights.input, block, shape.inputs * S::LANES);
-    accumulate(s, &mut sums, &rows_of(step.values, first, shape.inputs, shape.inputs), input);
+    let sums = accumulate(s, sums, rows_of(step.values, first, shape.inputs, shape.inputs), input);
     let unit = block * S::LANES;
     for r in 0..R {
         let hidden = tanh(s, sums[r][0]);
