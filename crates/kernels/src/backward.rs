@@ -57,7 +57,7 @@ impl<C: Cell> Operation for BackwardChunk<'_, C> {
         let _flush = FlushToZero::new();
         let shape = Shape::new(self.layer, self.rows.len());
         let steps = self.rows.steps();
-        let (state, kept_size) = (shape.state(), shape.state() * C::VECTORS);
+        let (state, kept_size) = (shape.state(), shape.kept_len(C::VECTORS));
         let mut hidden = Buffer::zeros(state);
         let mut second = Buffer::zeros(if C::HAS_SECOND { state } else { 0 });
         let outputs = self.layer.inputs.next_multiple_of(PANEL);
@@ -94,7 +94,7 @@ impl<C: Cell> Operation for BackwardChunk<'_, C> {
             if let Some(out) = self.values {
                 let gates = Gates { shape, active, kept, vectors: C::VECTORS, columns: C::INPUT };
                 let transposed = &self.weights.input;
-                s.run(Product { gates, transposed, outputs, out: &mut values, add: false });
+                s.run(Product { gates, transposed, outputs, stride: outputs, out: &mut values, add: false });
                 self.scatter(out, step, active, &values, outputs);
             }
             self.truncate(shape, step, active, &mut hidden, &mut second);

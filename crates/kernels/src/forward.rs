@@ -33,7 +33,7 @@ impl ChunkTape {
             values: Buffer::new(steps * shape.values()),
             hidden: Buffer::new((steps + 1) * state),
             second: Buffer::new(if C::HAS_SECOND { (steps + 1) * state } else { 0 }),
-            kept: Buffer::new(steps * state * C::VECTORS),
+            kept: Buffer::new(steps * shape.kept_len(C::VECTORS)),
         }
     }
 
@@ -89,7 +89,7 @@ impl<C: Cell> Operation for ForwardChunk<'_, C> {
         let steps = self.rows.steps();
         let mut tape = ChunkTape::new::<C>(shape, if self.keep { steps } else { 1 });
         self.start::<C>(shape, &mut tape);
-        let (state, kept) = (shape.state(), shape.state() * C::VECTORS);
+        let (state, kept) = (shape.state(), shape.kept_len(C::VECTORS));
         for step in 0..steps {
             let active = self.rows.active(step);
             // Where this step stands, and its states before and after; without a tape two slots take turns.

@@ -6,7 +6,7 @@ use crate::pack::Columns;
 use crate::plan::split;
 use crate::shape::PANEL;
 use crate::simd::Simd;
-use crate::tile::{Gates, Product, Steps, WeightGradient, accumulate, for_rows, rows_of, same_in_rows};
+use crate::tile::{Gates, Product, Steps, WeightGradient, accumulate, for_rows, rows_of, same_in_rows, store_vectors};
 
 pub(crate) struct GruBefore;
 
@@ -65,6 +65,7 @@ impl Cell for GruBefore {
             gates: Gates { shape, active: step.active, kept: step.kept, vectors: VECTORS, columns: SECOND },
             transposed: &step.weights.second,
             outputs: shape.padded,
+            stride: shape.padded,
             out: step.second,
             add: false,
         });
@@ -83,6 +84,7 @@ impl Cell for GruBefore {
             gates: Gates { shape, active: step.active, kept: step.kept, vectors: VECTORS, columns: RECURRENT },
             transposed: &step.weights.recurrent,
             outputs: shape.padded,
+            stride: shape.padded,
             out: step.hidden,
             add: true,
         });
@@ -123,13 +125,16 @@ fn gates_tile<S: Simd, const R: usize>(s: S, step: &mut Step<'_>, block: usize, 
     let recurrent = block_of(&step.weights.recurrent, block, shape.hidden * 2 * S::LANES);
     let gates = accumulate(s, gates, rows_of(step.before, first, shape.padded, shape.hidden), recurrent);
     let unit = block * S::LANES;
+    let (mut resets, mut updates) = ([s.splat(0.0); R], [s.splat(0.0); R]);
     for r in 0..R {
-        let (reset, update) = two_sigmoids(s, gates[r][0], gates[r][1]);
-        let kept = &mut step.kept[shape.kept(VECTORS, first + r, unit) + PANEL..][..PANEL + S::LANES];
-        s.store(reset, kept);
-        s.store(update, &mut kept[PANEL..]);
+        [resets[r], updates[r]] = gates[r];
+    }
+    let (resets, updates) = two_sigmoids(s, resets, updates);
+    for r in 0..R {
+        let kept = &mut step.kept[shape.kept(VECTORS, first + r, unit) + PANEL..];
+        store_vectors(s, [resets[r], updates[r]], kept);
         let state = (first + r) * shape.padded + unit;
-        s.store(s.mul(reset, s.load(&step.before[state..])), &mut step.second_after[state..]);
+        s.store(s.mul(resets[r], s.load(&step.before[state..])), &mut step.second_after[state..]);
     }
 }
 
@@ -143,8 +148,13 @@ fn new_tile<S: Simd, const R: usize>(s: S, step: &mut Step<'_>, block: usize, fi
     }
     let weights = block_of(&step.weights.second, block, shape.hidden * S::LANES);
     let sums = accumulate(s, sums, rows_of(step.second_after, first, shape.padded, shape.hidden), weights);
+    let mut new = [s.splat(0.0); R];
     for r in 0..R {
-        let n = tanh(s, sums[r][0]);
+        new[r] = sums[r][0];
+    }
+    let new = tanh(s, new);
+    for r in 0..R {
+        let n = new[r];
         let kept = &mut step.kept[shape.kept(VECTORS, first + r, unit)..][..2 * PANEL + S::LANES];
         s.store(n, kept);
         let update = s.load(&kept[2 * PANEL..]);
