@@ -38,7 +38,7 @@ pub(crate) struct BackwardChunk<'a, C> {
     pub(crate) layer: Layer,
     pub(crate) rows: Rows<'a>,
     pub(crate) batch: usize,
-    pub(crate) tape: ChunkTape,
+    pub(crate) tape: ChunkTape<'a>,
     pub(crate) weights: &'a Transposed,
     pub(crate) gradients: &'a StateGradients<'a>,
     /// `[T * B, I]`
@@ -57,6 +57,7 @@ impl<C: Cell> Operation for BackwardChunk<'_, C> {
         let _flush = FlushToZero::new();
         let shape = Shape::new(self.layer, self.rows.len());
         let steps = self.rows.steps();
+        let tape = std::mem::take(&mut self.tape);
         let (state, kept_size) = (shape.state(), shape.kept_len(C::VECTORS));
         let mut hidden = Buffer::zeros(state);
         let mut second = Buffer::zeros(if C::HAS_SECOND { state } else { 0 });
@@ -73,8 +74,8 @@ impl<C: Cell> Operation for BackwardChunk<'_, C> {
             self.start(shape, started..active, &mut hidden, &mut second);
             started = active;
             self.add_hidden(shape, step, active, &mut hidden);
-            let kept = &mut self.tape.kept[step * kept_size..][..kept_size];
-            let slot = |buffer: &'_ Buffer, slot: usize| -> std::ops::Range<usize> {
+            let kept = &mut tape.kept[step * kept_size..][..kept_size];
+            let slot = |buffer: &[f32], slot: usize| -> std::ops::Range<usize> {
                 if buffer.is_empty() { 0..0 } else { slot * state..(slot + 1) * state }
             };
             C::step_back(
@@ -83,9 +84,9 @@ impl<C: Cell> Operation for BackwardChunk<'_, C> {
                     shape,
                     active,
                     weights: self.weights,
-                    before: &self.tape.hidden[step * state..][..state],
-                    second_before: &self.tape.second[slot(&self.tape.second, step)],
-                    second_after: &self.tape.second[slot(&self.tape.second, step + 1)],
+                    before: &tape.hidden[step * state..][..state],
+                    second_before: &tape.second[slot(tape.second, step)],
+                    second_after: &tape.second[slot(tape.second, step + 1)],
                     kept,
                     hidden: &mut hidden,
                     second: &mut second,
@@ -103,22 +104,17 @@ impl<C: Cell> Operation for BackwardChunk<'_, C> {
                 let count = block.min(steps - step);
                 let steps = Steps {
                     shape,
-                    kept: &self.tape.kept[step * kept_size..],
+                    kept: &tape.kept[step * kept_size..],
                     vectors: C::VECTORS,
                     active: &active_rows[..count],
                 };
                 let left = |values, step, stride, depth| Left { values, step, stride, depth };
                 let operands = Operands {
-                    values: left(
-                        &self.tape.values[step * shape.values()..],
-                        shape.values(),
-                        shape.inputs,
-                        shape.inputs,
-                    ),
-                    hidden: left(&self.tape.hidden[step * state..], state, shape.padded, shape.hidden),
+                    values: left(&tape.values[step * shape.values()..], shape.values(), shape.inputs, shape.inputs),
+                    hidden: left(&tape.hidden[step * state..], state, shape.padded, shape.hidden),
                     // `r * h` of a step stands in the slot after it.
                     second: match C::SECOND {
-                        Some(_) => left(&self.tape.second[(step + 1) * state..], state, shape.padded, shape.hidden),
+                        Some(_) => left(&tape.second[(step + 1) * state..], state, shape.padded, shape.hidden),
                         None => left(&[], 0, 1, 0),
                     },
                     ones: left(&ONES, 0, 1, 1),

@@ -68,6 +68,8 @@ mod pass;
 #[allow(unsafe_code)]
 mod places;
 mod plan;
+// Unsafe: advice to the system about memory.
+#[allow(unsafe_code)]
 mod pool;
 mod shape;
 // Unsafe: vector instructions.
