@@ -170,7 +170,7 @@ impl<C: Cell> BackwardChunk<'_, C> {
         for (row, values) in values.chunks_exact(stride).enumerate().take(active) {
             let place = self.rows.place(row, step);
             // SAFETY: every row of every chunk is another sequence: no other thread writes these places.
-            unsafe { out.get(place..place + 1) }.copy_from_slice(&values[..self.layer.inputs]);
+            unsafe { out.write(place..place + 1, &values[..self.layer.inputs]) };
         }
     }
 
@@ -199,7 +199,7 @@ impl<C: Cell> BackwardChunk<'_, C> {
                 let place = state * self.batch + self.rows.sequence(row);
                 let from = &from[row * shape.padded..][..shape.hidden];
                 // SAFETY: every row of every chunk is another sequence: no other thread writes these places.
-                unsafe { out.get(place..place + 1) }.copy_from_slice(from);
+                unsafe { out.write(place..place + 1, from) };
             }
         }
     }

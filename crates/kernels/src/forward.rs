@@ -187,12 +187,12 @@ impl<C> ForwardChunk<'_, C> {
         if let Some(out) = self.hidden {
             if let Some(block) = self.rows.block(step).filter(|_| shape.hidden == shape.padded) {
                 // SAFETY: every row of every chunk is another sequence: no other thread writes these places.
-                unsafe { out.get(block) }.copy_from_slice(hidden);
+                unsafe { out.write(block, hidden) };
             } else {
                 for (row, hidden) in hidden.chunks_exact(shape.padded).enumerate().take(active) {
                     let place = self.rows.place(row, step);
                     // SAFETY: as above.
-                    unsafe { out.get(place..place + 1) }.copy_from_slice(&hidden[..shape.hidden]);
+                    unsafe { out.write(place..place + 1, &hidden[..shape.hidden]) };
                 }
             }
         }
@@ -203,7 +203,7 @@ impl<C> ForwardChunk<'_, C> {
                 let place = state * self.sequences.batch + self.rows.sequence(row);
                 let from = &from[row * shape.padded..][..shape.hidden];
                 // SAFETY: as above.
-                unsafe { out.get(place..place + 1) }.copy_from_slice(from);
+                unsafe { out.write(place..place + 1, from) };
             }
         }
     }

@@ -13,6 +13,7 @@ const SIGMOID_LIMIT: f32 = 28.0;
 const ROUND: f32 = 12_583_039.0;
 
 /// (2^f - 1) / f for |f| <= 1/2, so that 2^f has a relative error of at most 1.1e-7 (minimax, fitted for these constants).
+#[allow(clippy::approx_constant, clippy::excessive_precision)] // Fitted: the first is not ln 2.
 const EXP2: [f32; 5] = [0.693_147_0, 0.240_222_42, 0.055_507_336, 0.009_671_513, 0.001_326_472_7];
 
 /// The denominators `1 + e^-x` of `sigmoid(x) = 1 / (1 + e^-x)`. NaN gives NaN.
@@ -43,6 +44,7 @@ fn sigmoid_denominators<S: Simd, const M: usize>(s: S, x: [S::Vector; M]) -> [S:
 fn tanh_fractions<S: Simd, const M: usize>(s: S, x: [S::Vector; M]) -> ([S::Vector; M], [S::Vector; M]) {
     /// From here on tanh is 1 to within the error.
     const LIMIT: f32 = 7.905_311;
+    #[allow(clippy::excessive_precision)]
     const ODD: [f32; 7] = [
         4.893_524_6e-3,
         6.372_619_3e-4,
@@ -52,6 +54,7 @@ fn tanh_fractions<S: Simd, const M: usize>(s: S, x: [S::Vector; M]) -> ([S::Vect
         2.000_187_9e-13,
         -2.760_768_5e-16,
     ];
+    #[allow(clippy::excessive_precision)]
     const EVEN: [f32; 4] = [4.893_525_2e-3, 2.268_434_6e-3, 1.185_347_06e-4, 1.198_258_4e-6];
     let (mut x, mut square) = (x, x);
     for m in 0..M {
