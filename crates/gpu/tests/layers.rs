@@ -106,7 +106,7 @@ fn check(client: &Client, name: &str, problem: &Problem, tuning: Tuning) {
 fn every_cell_of_every_size_agrees_with_the_reference() {
     let Some(client) = device() else { return };
     for cell in CellKind::ALL {
-        for (hidden, batch) in [(1, 1), (5, 4), (33, 2), (130, 2), (32, 3), (64, 5)] {
+        for (hidden, batch) in [(1usize, 1), (5, 4), (33, 2), (130, 2), (32, 3), (64, 5)] {
             // A kernel is compiled for each: the powers of two, which leave nothing to pad, for one cell.
             if cell != CellKind::Lstm && hidden.is_power_of_two() && hidden > 1 {
                 continue;
