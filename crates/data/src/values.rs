@@ -113,29 +113,21 @@ impl Values {
 
 /// Appends the numbers of all of `values`, those that follow one another in a file read together.
 pub(crate) fn read_all<'a>(values: impl IntoIterator<Item = &'a Values>, out: &mut Vec<f32>) -> Result<(), DataError> {
-    let mut waiting: Option<(&Arc<StoredArray>, Vec<(usize, usize)>)> = None;
+    // Of one array, and not read yet.
+    let (mut open, mut wanted): (Option<&Arc<StoredArray>>, Vec<(usize, usize)>) = (None, Vec::new());
     for values in values {
-        match (&values.0, &mut waiting) {
-            (Place::Stored { array, sequence, count }, Some((open, wanted))) if Arc::ptr_eq(array, open) => {
-                wanted.push((*sequence as usize, *count as usize));
-                continue;
-            }
-            _ => {}
-        }
-        if let Some((array, wanted)) = waiting.take() {
+        let next = values.place().map(|(array, _)| array);
+        if let Some(array) = open.filter(|array| !next.is_some_and(|next| Arc::ptr_eq(array, next))) {
             array.read(&wanted, out)?;
+            wanted.clear();
         }
+        open = next;
         match &values.0 {
             Place::Loaded(values) => out.extend_from_slice(values),
-            Place::Stored { array, sequence, count } => {
-                waiting = Some((array, vec![(*sequence as usize, *count as usize)]));
-            }
+            Place::Stored { sequence, count, .. } => wanted.push((*sequence as usize, *count as usize)),
         }
     }
-    match waiting {
-        Some((array, wanted)) => array.read(&wanted, out),
-        None => Ok(()),
-    }
+    open.map_or(Ok(()), |array| array.read(&wanted, out))
 }
 
 /// Numbers that a pass over streamed data holds at once, unless a sequence is longer.
