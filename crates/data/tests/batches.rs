@@ -111,7 +111,7 @@ proptest! {
                 prop_assert_eq!(batch.target_mask[place], if inside { 1.0 } else { 0.0 });
                 let expected = if inside { &alone.inputs[step * 2..][..2] } else { &[0.0, 0.0] };
                 prop_assert_eq!(&batch.inputs[place * 2..][..2], expected);
-                prop_assert_eq!(together[place], if inside { target[step] } else { 0.0 });
+                prop_assert_eq!(together[place], target.get(step).copied().unwrap_or(0.0));
             }
         }
     }

@@ -16,7 +16,7 @@ fn ragged(stored: bool) -> Npz {
         let (sequence, step, channel) = (at / 27, at / 3 % 9, at % 3);
         match step < lengths[sequence] as usize {
             false => f32::INFINITY,
-            true if at % 37 == 0 => f32::NAN,
+            true if at.is_multiple_of(37) => f32::NAN,
             true => ((at * 7919) % 1009) as f32 * [0.01, 1.0, 300.0][channel] - 5.0,
         }
     };
