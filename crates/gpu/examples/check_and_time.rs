@@ -113,6 +113,9 @@ fn start(arguments: &Arguments) -> Result<bool, String> {
     match arguments.runtime.as_str() {
         #[cfg(feature = "cuda")]
         "cuda" => {
+            let name = if cfg!(windows) { "nvcuda.dll" } else { "libcuda.so.1" };
+            // SAFETY: the driver's library has no initializer beyond its own, and cubecl would load it next.
+            unsafe { libloading::Library::new(name) }.map_err(|error| format!("no NVIDIA driver: {error}"))?;
             let device = cubecl::cuda::CudaDevice::new(arguments.device);
             Ok(run(&cubecl::cuda::CudaRuntime::client(&device), arguments))
         }
@@ -290,7 +293,8 @@ fn median<R: Runtime>(client: &ComputeClient<R>, run: impl Fn()) -> f64 {
         block_on(client.sync()).expect("the device answers");
         start.elapsed().as_secs_f64() * 1e3
     };
-    (once(), once());
+    once();
+    once();
     let mut times = Vec::new();
     while times.len() < 5 || (times.len() < 50 && times.iter().sum::<f64>() < 500.0) {
         times.push(once());

@@ -93,7 +93,7 @@ pub struct States {
 pub struct Tape {
     /// `[T, B, G * H]`: the activated gates.
     pub(crate) gates: Handle,
-    /// `[T, B, H]`: see [`crate::kernels::forward`]; a placeholder for the RNN.
+    /// `[T, B, H]`: what `kernels/forward.rs` says; a placeholder for the RNN.
     pub(crate) extra: Handle,
     /// `[T, B, H]`
     pub(crate) hidden: Handle,

@@ -3,6 +3,7 @@
 
 // Each test program and the example use a part of it.
 #![allow(dead_code)]
+#![allow(clippy::needless_range_loop, reason = "indices as in the equations")]
 
 use emberloop_cells::CellKind;
 
@@ -150,7 +151,7 @@ impl Problem {
     /// Whether the gradient stops before this step.
     fn cut(&self, sequence: usize, step: usize) -> bool {
         let length = self.length(sequence);
-        step > 0 && step < length && self.truncate.is_some_and(|steps| (length - step) % steps == 0)
+        step > 0 && step < length && self.truncate.is_some_and(|steps| (length - step).is_multiple_of(steps))
     }
 
     fn run(&self, sequence: usize, frozen: Option<&[Step]>) -> Vec<Step> {
