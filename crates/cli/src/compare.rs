@@ -7,6 +7,7 @@ use clap::Args;
 use emberloop_data::metrics::Metrics;
 use emberloop_quantize::{CompareOptions, Comparison, QuantizeError};
 
+use crate::compute::Threads;
 use crate::model::{self, ImageFile};
 use crate::output::{self, bytes, percent};
 use crate::source::{self, Reader, Source};
@@ -20,6 +21,8 @@ pub struct Compare {
     image: PathBuf,
     #[command(flatten)]
     source: Source,
+    #[command(flatten)]
+    threads: Threads,
     /// Compare even if the image was made of another checkpoint.
     #[arg(long)]
     force: bool,
@@ -36,16 +39,16 @@ impl Compare {
             source::refuse_missing(&dataset)?;
         }
         let options = CompareOptions { another_checkpoint: self.force };
-        let comparison =
-            emberloop_quantize::compare(&checkpoint, &file.bytes, &dataset, options).map_err(|error| match error {
-                QuantizeError::AnotherCheckpoint { expected, found } => anyhow!(
-                    "{}: expected an image of {} (hash {expected:.12}), found one of another checkpoint (hash \
+        let compare = || emberloop_quantize::compare(&checkpoint, &file.bytes, &dataset, options);
+        let comparison = self.threads.run(compare)?.map_err(|error| match error {
+            QuantizeError::AnotherCheckpoint { expected, found } => anyhow!(
+                "{}: expected an image of {} (hash {expected:.12}), found one of another checkpoint (hash \
                      {found:.12}); quantize this one, or compare them anyway by --force",
-                    self.image.display(),
-                    self.checkpoint.display()
-                ),
-                error => error.into(),
-            })?;
+                self.image.display(),
+                self.checkpoint.display()
+            ),
+            error => error.into(),
+        })?;
         if json { output::print_json(&comparison) } else { output::print(&text(&comparison)) }
     }
 }

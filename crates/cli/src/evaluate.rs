@@ -13,6 +13,7 @@ use emberloop_quantize::{Evaluation, EvaluationWorker};
 use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::compute::Threads;
 use crate::model::Model;
 use crate::output::{self, percent};
 use crate::source::{self, Reader, Source};
@@ -26,9 +27,11 @@ pub struct Evaluate {
     model: PathBuf,
     #[command(flatten)]
     source: Source,
-    /// Where a float checkpoint computes.
-    #[arg(long, default_value = "cpu", value_name = "cpu|cuda")]
+    /// Where a float checkpoint computes: cpu, cuda, cuda:1, vulkan, ... An image always computes on the CPU.
+    #[arg(long, default_value = "cpu", value_name = "DEVICE")]
     device: Device,
+    #[command(flatten)]
+    threads: Threads,
 }
 
 #[derive(Serialize)]
@@ -55,22 +58,27 @@ struct Speed {
 impl Evaluate {
     /// Runs the command.
     pub fn run(self, json: bool) -> Result<()> {
+        emberloop_core::check_device(self.device)?;
         let model = Model::read(&self.model)?;
         let dataset = self.source.load(&Reader::of(&model)?)?;
         if model.refuses_missing()? {
             source::refuse_missing(&dataset)?;
         }
         let start = Instant::now();
-        let (arithmetic, metrics) = match &model {
-            Model::Float(checkpoint) => ("float", emberloop_core::evaluate(checkpoint, &dataset, self.device)?.metrics),
-            Model::Image(file) | Model::Quantized(file, _) => ("fixed point", of_image(&file.parse()?, &dataset)?),
-        };
+        let (arithmetic, metrics) = self.threads.run(|| -> Result<_> {
+            Ok(match &model {
+                Model::Float(checkpoint) => {
+                    ("float", emberloop_core::evaluate(checkpoint, &dataset, self.device)?.metrics)
+                }
+                Model::Image(file) | Model::Quantized(file, _) => ("fixed point", of_image(&file.parse()?, &dataset)?),
+            })
+        })??;
         let speed = Speed::new(&dataset, start.elapsed().as_secs_f64());
         let names = match &dataset.targets {
             Targets::Classes { labels } => labels,
             Targets::Values { names } => names,
         };
-        let persistence = emberloop_data::baseline::persistence(&dataset);
+        let persistence = emberloop_data::baseline::persistence(&dataset)?;
         if json {
             return output::print_json(&Report { arithmetic, metrics: &metrics, names, speed, persistence });
         }
@@ -100,7 +108,7 @@ impl Speed {
 /// Sequences that a thread takes at a time.
 const CHUNK: usize = 16;
 
-/// Runs the sequences on all cores (`RAYON_NUM_THREADS` of them, where that is set), a network for each thread. The parts are
+/// Runs the sequences on the threads there are, a network for each. The parts are
 /// put together in the order of the data: the metrics do not depend on the number of threads.
 fn of_image(image: &Image<'_>, dataset: &Dataset) -> Result<Metrics> {
     let worker = EvaluationWorker::new(image, dataset)?;

@@ -4,12 +4,14 @@
 
 mod certificate;
 mod compare;
+mod compute;
 mod display;
 mod evaluate;
 mod finetune;
 mod flash;
 mod inspect;
 mod interrupt;
+mod lock;
 mod model;
 mod output;
 mod quantize;
@@ -17,6 +19,7 @@ mod run;
 mod run_folder;
 mod samples;
 mod source;
+mod sweep;
 mod train;
 mod worked_example;
 
@@ -40,6 +43,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Train(train::Train),
+    Sweep(sweep::Sweep),
     Finetune(finetune::Finetune),
     Quantize(quantize::Quantize),
     Compare(compare::Compare),
@@ -55,6 +59,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         None => worked_example::run(json),
         Some(Command::Train(command)) => command.run(json),
+        Some(Command::Sweep(command)) => command.run(json),
         Some(Command::Finetune(command)) => command.run(json),
         Some(Command::Quantize(command)) => command.run(json),
         Some(Command::Compare(command)) => command.run(json),

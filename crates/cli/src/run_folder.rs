@@ -1,24 +1,30 @@
 //! `runs/NAME`: where a training puts what it makes.
 
+use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use emberloop_core::RESUME_FILE;
 
+use crate::lock::Lock;
 use crate::output;
 
 /// The copy of the configuration.
 pub const CONFIG_FILE: &str = "train.toml";
+/// The trained model.
+pub const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
 /// One line of JSON per epoch.
 pub const LOG_FILE: &str = "log.jsonl";
 
 /// The folder of one run.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
     /// The folders that this run made, the innermost first.
     made: Vec<PathBuf>,
+    /// Keeps other processes out.
+    lock: RefCell<Option<Lock>>,
 }
 
 impl RunFolder {
@@ -27,14 +33,30 @@ impl RunFolder {
     pub fn create(config: &Path, out: Option<&Path>) -> Result<Self> {
         let path = match out {
             Some(out) => {
-                Self { path: out.to_path_buf(), made: Vec::new() }.check_free(config)?;
+                Self::at(out, Vec::new()).check_free(config)?;
                 out.to_path_buf()
             }
-            None => return Self::take_free(config),
+            None => return Self::take_free(config)?.locked(),
         };
         let made = missing_folders(&path);
         fs::create_dir_all(&path).with_context(|| format!("{}: cannot create the folder", path.display()))?;
-        Ok(Self { path, made })
+        let folder = Self::at(path, made).locked()?;
+        // Another one may have been there in the meantime.
+        folder.check_free(config)?;
+        Ok(folder)
+    }
+
+    fn at(path: impl Into<PathBuf>, made: Vec<PathBuf>) -> Self {
+        Self { path: path.into(), made, lock: RefCell::new(None) }
+    }
+
+    fn locked(self) -> Result<Self> {
+        let path = self.path.display();
+        match Lock::take(&self.path).with_context(|| format!("{path}: cannot write"))? {
+            Some(lock) => *self.lock.borrow_mut() = Some(lock),
+            None => bail!("{path}: another process trains in this folder; wait for it, or give another --out"),
+        }
+        Ok(self)
     }
 
     /// The first free name, taken by making its folder: of two runs that start together, one gets the next.
@@ -58,7 +80,7 @@ impl RunFolder {
                             path.display()
                         ));
                     }
-                    return Ok(Self { path, made });
+                    return Ok(Self::at(path, made));
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error).with_context(cannot),
@@ -73,6 +95,7 @@ impl RunFolder {
         if self.made.is_empty() || self.checkpoint().exists() || self.file(RESUME_FILE).exists() {
             return;
         }
+        self.lock.take();
         // A failure to clean up is no news beside the one that led here.
         let _ = fs::remove_file(self.file(CONFIG_FILE));
         for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
@@ -93,8 +116,7 @@ impl RunFolder {
             Some(out) => out.to_path_buf(),
             None => {
                 let runs: Vec<PathBuf> = numbered(config).take_while(|path| path.exists()).collect();
-                let open =
-                    runs.iter().rev().find(|path| !Self { path: path.to_path_buf(), made: Vec::new() }.is_finished());
+                let open = runs.iter().rev().find(|path| !Self::at(*path, Vec::new()).is_finished());
                 match open.or(runs.last()) {
                     Some(path) => path.clone(),
                     None => bail!("{}: no run to resume; start one without --resume", default_path(config).display()),
@@ -104,7 +126,7 @@ impl RunFolder {
         if !path.is_dir() {
             bail!("{}: no run to resume: there is no such folder; start one without --resume", path.display());
         }
-        let folder = Self { path, made: Vec::new() };
+        let folder = Self::at(path, Vec::new()).locked()?;
         folder.remove_temporary_files();
         if folder.is_finished() {
             bail!("{}: this run is finished; its model is {}", folder.path.display(), folder.checkpoint().display());
@@ -124,7 +146,7 @@ impl RunFolder {
 
     /// The trained model.
     pub fn checkpoint(&self) -> PathBuf {
-        self.file("checkpoint.safetensors")
+        self.file(CHECKPOINT_FILE)
     }
 
     fn is_finished(&self) -> bool {

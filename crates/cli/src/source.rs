@@ -110,8 +110,8 @@ impl Source {
 
 /// Refuses a missing value for a model that does, before any work is done: whatever the model's kind, in one wording.
 pub fn refuse_missing(dataset: &Dataset) -> Result<()> {
-    for sequence in &dataset.sequences {
-        if let Some(place) = sequence.values.iter().position(|value| value.is_nan()) {
+    dataset.each(|sequence, values| {
+        if let Some(place) = values.iter().position(|value| value.is_nan()) {
             let (step, channel) = (place / dataset.channels(), place % dataset.channels());
             bail!(
                 "{}: sequence {}, step {}, {}: expected a number, found none ({REFUSES_MISSING})",
@@ -121,8 +121,8 @@ pub fn refuse_missing(dataset: &Dataset) -> Result<()> {
                 dataset.channel_name(channel)
             );
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// Why a missing value is an error.

@@ -6,11 +6,12 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 use emberloop_checkpoint::write_atomically;
-use emberloop_core::{Config, Device, Options, Outcome, Progress, RESUME_FILE, TrainError};
+use emberloop_core::{Config, Options, Outcome, Progress, RESUME_FILE, TrainError};
 use emberloop_data::Splits;
 use serde::Serialize;
 
-use crate::display::Display;
+use crate::compute::Compute;
+use crate::display::{Display, LOG_EVERY};
 use crate::run_folder::{CONFIG_FILE, LOG_FILE, RunFolder};
 use crate::{interrupt, output, source};
 
@@ -28,9 +29,8 @@ pub struct Train {
 /// How to run, as opposed to what.
 #[derive(Args)]
 pub struct How {
-    /// Where to compute.
-    #[arg(long, default_value = "cpu", value_name = "cpu|cuda|vulkan")]
-    pub device: Device,
+    #[command(flatten)]
+    pub compute: Compute,
     /// The folder of this run [default: runs/NAME, or the next free runs/NAME-2, ...].
     #[arg(long, value_name = "RUN")]
     pub out: Option<PathBuf>,
@@ -40,9 +40,17 @@ pub struct How {
     /// How far the state that --resume goes on from may lag behind, in seconds; 0 writes it after every epoch.
     #[arg(long, default_value_t = 2.0, value_name = "SECONDS", value_parser = seconds)]
     pub save_every: f64,
+    /// Without a terminal: so many seconds between two lines about the progress; 0 tells every epoch. On a terminal the
+    /// display is always live, and log.jsonl always has every epoch.
+    #[arg(long, default_value_t = LOG_EVERY.as_secs_f64(), value_name = "SECONDS", value_parser = seconds)]
+    pub log_every: f64,
+    /// Stop as by Ctrl-C when standard input ends: `sweep` does not leave its trainings behind.
+    #[arg(long, hide = true)]
+    pub stop_at_end_of_input: bool,
 }
 
-fn seconds(text: &str) -> Result<f64, String> {
+/// A number of seconds on the command line.
+pub fn seconds(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(seconds) if (0.0..1e9).contains(&seconds) => Ok(seconds),
         _ => Err("expected seconds, from 0".into()),
@@ -79,22 +87,25 @@ pub fn train_into_folder(
     json: bool,
     train: impl FnOnce(&Config, &Splits, &Options, &mut dyn Progress) -> Result<Outcome, TrainError>,
 ) -> Result<()> {
-    emberloop_core::check_device(how.device)?;
+    let devices = how.compute.devices()?;
+    if how.stop_at_end_of_input {
+        interrupt::at_end_of_input()?;
+    }
     let (config, splits) = source::load_config(config_path)?;
     let folder = match how.resume {
         true => RunFolder::find(config_path, how.out.as_deref())?,
         false => RunFolder::create(config_path, how.out.as_deref())?,
     };
     let options = Options {
-        devices: vec![how.device],
-        threads: None,
+        devices,
+        threads: how.compute.threads.threads,
         resume_dir: Some(folder.path().to_path_buf()),
         save_interval: Duration::from_secs_f64(how.save_every),
         resume: how.resume,
         cancel: Some(interrupt::flag()?),
     };
     let again = Again { command, config: config_path, how, folder: &folder };
-    let outcome = into_log(&folder, config_path, how.resume, |display| train(&config, &splits, &options, display))
+    let outcome = into_log(&folder, config_path, how, |display| train(&config, &splits, &options, display))
         .inspect_err(|_| folder.abandon())
         .map_err(|error| again.explain(error))?;
     finish(&folder, &outcome).with_context(|| again.kept())?;
@@ -164,19 +175,18 @@ pub fn summary(outcome: &Outcome) -> String {
 fn into_log(
     folder: &RunFolder,
     config: &Path,
-    resume: bool,
+    how: &How,
     train: impl FnOnce(&mut dyn Progress) -> Result<Outcome, TrainError>,
 ) -> Result<Outcome> {
     // A kill may have come before the copy was there.
-    if !resume || !folder.file(CONFIG_FILE).exists() {
+    if !how.resume || !folder.file(CONFIG_FILE).exists() {
         let copied = std::fs::read(config).with_context(|| format!("{}: cannot read", config.display()))?;
         write(&folder.file(CONFIG_FILE), &copied)?;
     }
     let title = folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let mut display = Display::new(title, &folder.file(LOG_FILE), resume)?;
-    let outcome = train(&mut display);
-    display.finish();
-    Ok(outcome?)
+    let log_every = Duration::from_secs_f64(how.log_every);
+    let mut display = Display::new(title, &folder.file(LOG_FILE), how.resume, log_every)?;
+    Ok(train(&mut display)?)
 }
 
 /// The command that goes on, for messages.
@@ -190,9 +200,7 @@ struct Again<'a> {
 impl Again<'_> {
     fn command(&self, resume: bool) -> String {
         let mut line = format!("emberloop {} {}", self.command, self.config.display());
-        if self.how.device != Device::default() {
-            line += &format!(" --device {}", self.how.device);
-        }
+        line += &self.how.compute.arguments();
         match resume {
             true => line + &format!(" --resume --out {}", self.folder.path().display()),
             false => match &self.how.out {

@@ -9,7 +9,7 @@ use emberloop_data::Splits;
 use emberloop_quantize::Comparison;
 use serde::Serialize;
 
-use crate::display::Display;
+use crate::display::{Display, LOG_EVERY};
 use crate::output::{self, percent};
 use crate::run_folder::RunFolder;
 use crate::{compare, interrupt, quantize, source, train};
@@ -91,10 +91,11 @@ fn train_seeds(config: &Config, splits: &Splits, folder: &RunFolder) -> Result<V
     for seed in (0..SEEDS).map(|offset| config.training.seed + offset) {
         let mut config = config.clone();
         config.training.seed = seed;
-        let mut display = Display::new(format!("seed {seed}"), &folder.file(&format!("log-seed-{seed}.jsonl")), false)?;
+        let log = folder.file(&format!("log-seed-{seed}.jsonl"));
+        let mut display = Display::new(format!("seed {seed}"), &log, false, LOG_EVERY)?;
         let options = Options { cancel: Some(interrupt::flag()?), ..Options::default() };
         let outcome = emberloop_core::train(&config, splits, &options, &mut display);
-        display.finish();
+        drop(display);
         let outcome = outcome?;
         output::message(&format!("seed {seed}: test accuracy {}", percent(outcome.metrics["test_accuracy"])));
         outcomes.push(outcome);

@@ -1,4 +1,4 @@
-//! The engine on all cores: what `evaluate` says of an image does not depend on how many there are.
+//! Threads and devices: no result depends on how many threads there are; several devices share a training.
 
 mod common;
 
@@ -59,4 +59,51 @@ fn people_are_told_the_speed() {
     let line = said.lines().find(|line| line.ends_with("steps/s")).unwrap_or_else(|| panic!("{said}"));
     let evaluation: Value = evaluate(&folder, None).json();
     assert!(line.starts_with(&format!("{} steps in ", evaluation["steps"])), "{line}");
+}
+
+#[test]
+fn threads_are_a_flag_too() {
+    let folder = slopes_model();
+    let all = evaluate(&folder, None).json();
+    for threads in ["1", "3"] {
+        let image = ["evaluate", "model/model.ember", "--data", "other.csv", "--json", "--threads", threads];
+        assert_eq!(without_time(folder.run(&image).json()), without_time(all.clone()));
+        let out = format!("run-{threads}");
+        folder.run(&["train", "train.toml", "--out", &out, "--threads", threads]).succeeds();
+        let model = folder.read(format!("{out}/checkpoint.safetensors"));
+        assert!(model == folder.read("model/checkpoint.safetensors"), "{threads} threads");
+        let model = "model/checkpoint.safetensors";
+        folder.run(&["evaluate", model, "--data", "other.csv", "--threads", threads]).succeeds();
+        folder.run(&["compare", model, "model/model.ember", "--data", "other.csv", "--threads", threads]).succeeds();
+    }
+    let ran = folder.run(&["train", "train.toml", "--threads", "0"]);
+    assert_eq!(ran.code, Some(2));
+    assert_says(&ran.stderr, &["invalid value '0' for '--threads <N>'"]);
+}
+
+#[test]
+fn devices_share_a_training() {
+    let folder = slopes_model();
+    let train =
+        |out: &str, devices: &[&str]| folder.run(&[&["train", "train.toml", "--out", out][..], devices].concat());
+    let ran = train("two", &["--devices", "cpu,cpu"]);
+    assert_says(&ran.stderr, &[" batches on cpu, cpu\n"]);
+    ran.succeeds();
+    train("again", &["--devices", "cpu,cpu", "--threads", "3"]).succeeds();
+    assert!(folder.read("two/checkpoint.safetensors") == folder.read("again/checkpoint.safetensors"));
+    train("one", &["--device", "cpu"]).succeeds();
+    assert!(folder.read("one/checkpoint.safetensors") == folder.read("model/checkpoint.safetensors"));
+    let refused = |devices: &[&str]| folder.refuses(&[&["train", "train.toml", "--out", "no"][..], devices].concat());
+    assert_says(&refused(&["--devices", "cpu,cuda"]), &["devices: expected all of one kind", "found cpu and cuda"]);
+    for (devices, says) in [
+        (
+            &["--devices", "cpu,gpu"][..],
+            "device: expected cpu, cuda, vulkan, or one of several as in cuda:1, found \"gpu\"",
+        ),
+        (&["--devices", "cpu", "--device", "cpu"], "cannot be used with"),
+    ] {
+        let ran = train("no", devices);
+        assert_eq!(ran.code, Some(2));
+        assert_says(&ran.stderr, &[says]);
+    }
 }

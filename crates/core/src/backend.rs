@@ -153,6 +153,11 @@ pub(crate) fn dispatch_all<T: Task>(devices: &[Device], task: T) -> Result<T::Ou
                 devices.iter().map(|device| burn::backend::cuda::CudaDevice::new(device.index())).collect();
             Ok(task.run::<Autodiff<burn::backend::Cuda>>(&gpus))
         }
+        #[cfg(feature = "vulkan")]
+        Device::Vulkan(_) => {
+            let gpus: Result<Vec<_>, _> = devices.iter().map(|&device| vulkan(device)).collect();
+            Ok(task.run::<Autodiff<burn::backend::Vulkan>>(&gpus?))
+        }
         #[allow(unreachable_patterns, reason = "which devices are left depends on the features")]
         Device::Cuda(_) | Device::Vulkan(_) => unreachable!("check_device has refused it"),
     }
@@ -175,8 +180,18 @@ pub fn check_device(device: Device) -> Result<(), DeviceError> {
         Device::Cuda(index) => cuda::probe(index),
         #[cfg(not(feature = "cuda"))]
         Device::Cuda(_) => Err(DeviceError::NotCompiled { device, feature: "cuda" }),
+        #[cfg(feature = "vulkan")]
+        Device::Vulkan(_) => vulkan(device).map(|_| ()),
+        #[cfg(not(feature = "vulkan"))]
         Device::Vulkan(_) => Err(DeviceError::NotCompiled { device, feature: "vulkan" }),
     }
+}
+
+/// The Vulkan device that is meant; burn would panic if there were none.
+#[cfg(feature = "vulkan")]
+fn vulkan(device: Device) -> Result<burn::backend::wgpu::WgpuDevice, DeviceError> {
+    emberloop_gpu::vulkan::device(device.index())
+        .map_err(|error| DeviceError::NoGpu { device, reason: error.to_string() })
 }
 
 #[cfg(test)]
@@ -197,6 +212,14 @@ mod tests {
             let expected = "device: expected cpu, cuda, vulkan, or one of several as in cuda:1, found ";
             assert_eq!(error, format!("{expected}{wrong:?}"));
         }
+    }
+
+    #[cfg(feature = "vulkan")]
+    #[test]
+    fn a_vulkan_device_that_is_not_there_is_one_clear_line() {
+        let error = check_device(Device::Vulkan(1000)).unwrap_err().to_string();
+        assert!(error.starts_with("device vulkan:1000: ") && error.contains("Vulkan device"), "{error}");
+        assert!(error.ends_with("; use --device cpu") && !error.contains('\n'), "{error}");
     }
 
     #[cfg(not(feature = "cuda"))]

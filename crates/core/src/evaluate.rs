@@ -69,7 +69,7 @@ pub fn evaluate(checkpoint: &Checkpoint, dataset: &Dataset, device: Device) -> R
     check_schema(checkpoint, dataset)?;
     let prepared = Prepared::new(dataset, &metadata.scaler, metadata.target_scaler.as_ref())?;
     let loss = plain_loss(&dataset.targets);
-    let (outputs, loss) = backend::dispatch(device, Run { checkpoint, prepared: &prepared, loss: Some(&loss) })?;
+    let (outputs, loss) = backend::dispatch(device, Run { checkpoint, prepared: &prepared, loss: Some(&loss) })??;
     let metrics = metrics(dataset, metadata.target_scaler.as_ref(), &outputs);
     let count = metadata.architecture.outputs;
     let names = match &dataset.targets {
@@ -108,7 +108,7 @@ pub fn forward(
         path: "memory".into(),
     };
     let prepared = Prepared::new(&dataset, &checkpoint.metadata.scaler, None)?;
-    Ok(backend::dispatch(device, Run { checkpoint, prepared: &prepared, loss: None })?.0)
+    Ok(backend::dispatch(device, Run { checkpoint, prepared: &prepared, loss: None })??.0)
 }
 
 struct Run<'a> {
@@ -118,7 +118,7 @@ struct Run<'a> {
 }
 
 impl backend::Task for Run<'_> {
-    type Output = (Vec<Vec<f32>>, Option<f64>);
+    type Output = Result<Outputs, DataError>;
 
     fn run<B: TrainBackend>(self, devices: &[B::Device]) -> Self::Output {
         let architecture = &self.checkpoint.metadata.architecture;
@@ -129,6 +129,9 @@ impl backend::Task for Run<'_> {
 }
 
 /// Outputs of every sequence, and the mean loss over the whole dataset.
+pub(crate) type Outputs = (Vec<Vec<f32>>, Option<f64>);
+
+/// Runs a network over a dataset.
 ///
 /// Sequences of similar length share a batch, so that little is computed on padding.
 pub(crate) fn outputs<B: RecurrentBackend>(
@@ -137,12 +140,12 @@ pub(crate) fn outputs<B: RecurrentBackend>(
     prepared: &Prepared,
     loss: Option<&Loss>,
     device: &B::Device,
-) -> (Vec<Vec<f32>>, Option<f64>) {
-    let mut order: Vec<usize> = (0..prepared.len()).collect();
-    order.sort_by_key(|&sequence| prepared.steps(sequence));
+) -> Result<Outputs, DataError> {
+    let order = prepared.by_length();
     let mut all = vec![Vec::new(); prepared.len()];
     let (mut sum, mut total) = (0.0, 0.0);
     for batch in batches(prepared, &order, EVALUATION_BATCH) {
+        let batch = batch?;
         let input = Input::new(&batch, architecture, device);
         let output = network.forward(architecture, &input, &mut Learning::none());
         if let Some(loss) = loss {
@@ -157,7 +160,7 @@ pub(crate) fn outputs<B: RecurrentBackend>(
             all[index] = own_rows(&rows, architecture, row, batch.batch, length);
         }
     }
-    (all, (total > 0.0).then(|| sum / total))
+    Ok((all, (total > 0.0).then(|| sum / total)))
 }
 
 /// The rows of one sequence out of a batch's time-major output.

@@ -216,8 +216,8 @@ fn translate_inputs(parent: &Inputs, dataset: &mut Dataset) -> Result<(), TrainE
                 .iter()
                 .map(|token| known.iter().position(|other| other == token).unwrap_or(unknown))
                 .collect();
-            for value in dataset.sequences.iter_mut().flat_map(|sequence| &mut sequence.values) {
-                *value = ids[*value as usize] as f32;
+            for sequence in &mut dataset.sequences {
+                sequence.values.to_mut()?.iter_mut().for_each(|value| *value = ids[*value as usize] as f32);
             }
             dataset.inputs = parent.clone();
             Ok(())

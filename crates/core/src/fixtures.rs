@@ -49,7 +49,7 @@ pub fn dataset(kind: Kind, count: usize, seed: u64) -> Dataset {
                 ),
                 Kind::Token => SequenceTarget::Class(usize::from(values.contains(&2.0))),
             };
-            Sequence { name: format!("s{index}"), steps, values, target, group: None }
+            Sequence { name: format!("s{index}"), steps, values: values.into(), target, group: None }
         })
         .collect();
     let labels = || Targets::Classes { labels: vec!["no".into(), "yes".into()] };

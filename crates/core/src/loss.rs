@@ -85,18 +85,18 @@ impl Loss {
             return None;
         }
         let columns = batch.outputs;
-        let rows = Rows::new(batch);
         let (values, weights) = match self {
             Loss::CrossEntropy { class_weights, label_smoothing } => {
-                let (classes, mask) = rows.classes(batch);
-                (None, cross_entropy_weights(&classes, &mask, class_weights, *label_smoothing, total))
+                let (classes, mask) = classes(batch);
+                (None, cross_entropy_weights(classes, mask, class_weights, *label_smoothing, total))
             }
             Loss::Mse | Loss::Mae | Loss::Huber { .. } => {
-                let (values, mask) = rows.values(batch);
+                let (values, mask) = target_values(batch);
                 (Some(values), mask.into_iter().map(|weight| (f64::from(weight) / total) as f32).collect())
             }
         };
-        let tensor = |values: Vec<f32>| Tensor::from_data(TensorData::new(values, [rows.count, columns]), device);
+        let rows = weights.len() / columns;
+        let tensor = |values: Vec<f32>| Tensor::from_data(TensorData::new(values, [rows, columns]), device);
         Some(Target { values: values.map(tensor), weights: tensor(weights) })
     }
 
@@ -174,53 +174,27 @@ fn cross_entropy_weights(
     weights
 }
 
-/// The network's output rows: sequences, or steps time-major.
-pub(crate) struct Rows {
-    per_step: bool,
-    /// How many there are.
-    pub(crate) count: usize,
-}
-
-impl Rows {
-    pub(crate) fn new(batch: &Batch) -> Self {
-        let per_step = matches!(batch.targets, BatchTargets::StepClasses(_) | BatchTargets::StepValues(_));
-        Self { per_step, count: if per_step { batch.steps * batch.batch } else { batch.batch } }
-    }
-
-    /// For each row, where its entry stands in the batch's own order (sequence-major).
-    fn order(&self, batch: &Batch) -> impl Iterator<Item = usize> {
-        let (sequences, steps, per_step) = (batch.batch, batch.steps, self.per_step);
-        (0..self.count).map(move |row| if per_step { row % sequences * steps + row / sequences } else { row })
-    }
-
-    fn classes(&self, batch: &Batch) -> (Vec<usize>, Vec<f32>) {
-        match &batch.targets {
-            BatchTargets::Classes(classes) | BatchTargets::StepClasses(classes) => {
-                self.order(batch).map(|at| (classes[at], batch.target_mask[at])).unzip()
-            }
-            BatchTargets::Values(_) | BatchTargets::StepValues(_) | BatchTargets::Absent => {
-                panic!("cross-entropy needs classes: the configuration was checked against the data")
-            }
+/// The class of each of the network's output rows, and whether it counts.
+fn classes(batch: &Batch) -> (&[usize], &[f32]) {
+    match &batch.targets {
+        BatchTargets::Classes(classes) | BatchTargets::StepClasses(classes) => (classes, &batch.target_mask),
+        BatchTargets::Values(_) | BatchTargets::StepValues(_) | BatchTargets::Absent => {
+            panic!("cross-entropy needs classes: the configuration was checked against the data")
         }
     }
+}
 
-    fn values(&self, batch: &Batch) -> (Vec<f32>, Vec<f32>) {
-        let columns = batch.outputs;
-        match &batch.targets {
-            BatchTargets::Values(values) => {
-                // One mask entry per sequence.
-                let mask = batch.target_mask.iter().flat_map(|&counts| vec![counts; columns]).collect();
-                (values.clone(), mask)
-            }
-            BatchTargets::StepValues(values) => {
-                let pick = |all: &[f32]| {
-                    self.order(batch).flat_map(|at| all[at * columns..(at + 1) * columns].to_vec()).collect()
-                };
-                (pick(values), pick(&batch.target_mask))
-            }
-            BatchTargets::Classes(_) | BatchTargets::StepClasses(_) | BatchTargets::Absent => {
-                panic!("a regression loss needs values: the configuration was checked against the data")
-            }
+/// The values of each of the network's output rows, `[rows, outputs]`, and which of them count.
+fn target_values(batch: &Batch) -> (Vec<f32>, Vec<f32>) {
+    match &batch.targets {
+        BatchTargets::Values(values) => {
+            // One mask entry per sequence.
+            let mask = batch.target_mask.iter().flat_map(|&counts| std::iter::repeat_n(counts, batch.outputs));
+            (values.clone(), mask.collect())
+        }
+        BatchTargets::StepValues(values) => (values.clone(), batch.target_mask.clone()),
+        BatchTargets::Classes(_) | BatchTargets::StepClasses(_) | BatchTargets::Absent => {
+            panic!("a regression loss needs values: the configuration was checked against the data")
         }
     }
 }

@@ -38,6 +38,8 @@ pub struct Start {
     pub parameters: usize,
     /// The devices' names, as in `cpu` or `cuda, cuda:1`.
     pub device: String,
+    /// The metric that says which epoch is the best, such as `val_loss`.
+    pub monitor: String,
 }
 
 /// One step of the optimizer.

@@ -71,26 +71,15 @@ fn batch_major(rows: &[f32], lengths: &[usize], steps: usize) -> Vec<f32> {
 /// A batch whose padding is as the golden file has it: not 0.
 fn batch(inputs: &Tensor, lengths: Vec<usize>, outputs: usize, targets: BatchTargets) -> Batch {
     let [batch, steps, channels] = *inputs.shape.as_slice() else { panic!("inputs are [batch, steps, channels]") };
-    let own = |length: &usize| (0..steps).map(|step| f32::from(u8::from(step < *length))).collect::<Vec<_>>();
-    let mask: Vec<f32> = lengths.iter().flat_map(own).collect();
+    let own = |step: usize| lengths.iter().map(move |&length| f32::from(u8::from(step < length)));
+    let mask: Vec<f32> = (0..steps).flat_map(own).collect();
     let target_mask = match &targets {
         BatchTargets::Classes(_) | BatchTargets::Values(_) | BatchTargets::Absent => vec![1.0; batch],
-        BatchTargets::StepClasses(_) => mask.clone(),
+        BatchTargets::StepClasses(_) => mask,
         BatchTargets::StepValues(_) => mask.iter().flat_map(|&own| vec![own; outputs]).collect(),
     };
-    let indices = (0..batch).collect();
-    Batch {
-        inputs: inputs.values.clone(),
-        lengths,
-        indices,
-        batch,
-        steps,
-        channels,
-        outputs,
-        targets,
-        mask,
-        target_mask,
-    }
+    let (inputs, indices) = (time_major(inputs), (0..batch).collect());
+    Batch { inputs, lengths, indices, batch, steps, channels, outputs, targets, target_mask }
 }
 
 fn case(golden: &Value) -> Case {
@@ -212,11 +201,16 @@ fn gru_reset_before() {
     check("gru_reset_before");
 }
 
-/// Rows of the network are time-major; the golden file's are sequence-major.
+/// Batches and the network's rows are time-major; the golden file's are sequence-major.
 fn time_major(values: &Tensor) -> Vec<f32> {
     let [batch, steps, width] = *values.shape.as_slice() else { panic!("[batch, steps, width]") };
-    let row = |step: usize, sequence: usize| &values.values[(sequence * steps + step) * width..][..width];
-    (0..steps).flat_map(|step| (0..batch).flat_map(move |sequence| row(step, sequence).to_vec())).collect()
+    steps_first(&values.values, [batch, steps, width])
+}
+
+/// `[batch, steps, width]` to `[steps, batch, width]`.
+fn steps_first<T: Copy>(values: &[T], [batch, steps, width]: [usize; 3]) -> Vec<T> {
+    let row = |step: usize, sequence: usize| values[(sequence * steps + step) * width..][..width].to_vec();
+    (0..steps).flat_map(|step| (0..batch).flat_map(move |sequence| row(step, sequence))).collect()
 }
 
 #[test]
@@ -231,7 +225,7 @@ fn losses_with_a_target_at_every_step() {
     };
 
     let (predictions, targets) = (tensor(&golden["predictions"]), tensor(&golden["targets"]));
-    let values = batch(&predictions, lengths.clone(), 2, BatchTargets::StepValues(targets.values));
+    let values = batch(&predictions, lengths.clone(), 2, BatchTargets::StepValues(time_major(&targets)));
     for golden in golden["regression"].as_array().unwrap() {
         let kind = match golden["kind"].as_str().unwrap() {
             "mse" => Loss::Mse,
@@ -243,7 +237,8 @@ fn losses_with_a_target_at_every_step() {
     }
 
     let logits = tensor(&golden["logits"]);
-    let classes = batch(&logits, lengths, 3, BatchTargets::StepClasses(integers(&golden["classes"])));
+    let targets = steps_first(&integers(&golden["classes"]), [logits.shape[0], logits.shape[1], 1]);
+    let classes = batch(&logits, lengths, 3, BatchTargets::StepClasses(targets));
     for golden in golden["classification"].as_array().unwrap() {
         let kind = cross_entropy(golden, 3);
         check(&format!("{kind:?}"), &kind, &classes, &logits, golden);

@@ -1,29 +1,37 @@
 //! What a forecast must beat.
 
 use crate::dataset::{Dataset, Inputs, SequenceTarget, Targets};
+use crate::error::DataError;
 use crate::metrics::ValueMetrics;
 
 /// Persistence: the target's own channel, as last seen, taken as the forecast. `None` where a target is no input channel,
 /// or nothing was forecast for a whole sequence.
 ///
 /// Sequences in which the channel has no value at all are left out; `n` says how many were judged.
-pub fn persistence(dataset: &Dataset) -> Option<ValueMetrics> {
+///
+/// # Errors
+/// If the data are streamed and their file cannot be read any more.
+pub fn persistence(dataset: &Dataset) -> Result<Option<ValueMetrics>, DataError> {
     let (Inputs::Channels(channels), Targets::Values { names }) = (&dataset.inputs, &dataset.targets) else {
-        return None;
+        return Ok(None);
     };
-    let columns: Vec<usize> =
-        names.iter().map(|name| channels.iter().position(|channel| channel == name)).collect::<Option<_>>()?;
+    let columns = names.iter().map(|name| channels.iter().position(|channel| channel == name));
+    let Some(columns) = columns.collect::<Option<Vec<usize>>>() else { return Ok(None) };
+    if dataset.sequences.iter().any(|sequence| !matches!(sequence.target, SequenceTarget::Values(_))) {
+        return Ok(None);
+    }
     let mut pairs = vec![Vec::new(); columns.len()];
-    for sequence in &dataset.sequences {
-        let SequenceTarget::Values(truths) = &sequence.target else { return None };
+    dataset.each(|sequence, values| {
+        let SequenceTarget::Values(truths) = &sequence.target else { return Ok(()) };
         for ((pairs, &column), &truth) in pairs.iter_mut().zip(&columns).zip(truths) {
-            let seen = sequence.values.chunks_exact(channels.len()).rev().map(|step| step[column]);
-            if let Some(last) = seen.into_iter().find(|value| !value.is_nan()) {
+            let mut seen = values.chunks_exact(channels.len()).rev().map(|step| step[column]);
+            if let Some(last) = seen.find(|value| !value.is_nan()) {
                 pairs.push((f64::from(truth), f64::from(last)));
             }
         }
-    }
-    Some(ValueMetrics::new(&pairs))
+        Ok::<(), DataError>(())
+    })?;
+    Ok(Some(ValueMetrics::new(&pairs)))
 }
 
 #[cfg(test)]
@@ -36,7 +44,7 @@ mod tests {
         let sequence = |values: &[f32], target: f32| Sequence {
             name: "s".into(),
             steps: values.len() / 2,
-            values: values.to_vec(),
+            values: values.to_vec().into(),
             target: SequenceTarget::Values(vec![target]),
             group: None,
         };
@@ -53,10 +61,10 @@ mod tests {
             hash: String::new(),
             path: "memory".into(),
         };
-        let metrics = persistence(&dataset).unwrap();
+        let metrics = persistence(&dataset).unwrap().unwrap();
         assert_eq!(metrics.n, 2, "the third has nothing to go by");
         assert!((metrics.rmse - (9.0f64 / 2.0).sqrt()).abs() < 1e-12);
         dataset.targets = Targets::Values { names: vec!["c".into()] };
-        assert!(persistence(&dataset).is_none());
+        assert!(persistence(&dataset).unwrap().is_none());
     }
 }

@@ -1,181 +1,32 @@
-//! A dataset scaled once and held flat, and the padded batches cut out of it.
+//! Some sequences side by side, padded to the longest of them.
 
-use crate::dataset::{Dataset, SequenceTarget, TargetPer, Targets};
 use crate::error::DataError;
-use crate::scaler::{Scaler, TargetScaler};
-
-/// A dataset after its scaler, held flat in memory once.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Prepared {
-    channels: usize,
-    outputs: usize,
-    /// First step of each sequence in `values`, and one past the last.
-    starts: Vec<usize>,
-    /// `[all steps, channels]`.
-    values: Vec<f32>,
-    targets: FlatTargets,
-}
-
-/// The targets of every sequence, one after the other.
-#[derive(Clone, Debug, PartialEq)]
-enum FlatTargets {
-    /// `[sequences]`.
-    Classes(Vec<usize>),
-    /// `[all steps]`.
-    StepClasses(Vec<usize>),
-    /// `[sequences, outputs]`.
-    Values(Vec<f32>),
-    /// `[all steps, outputs]`, NaN where missing.
-    StepValues(Vec<f32>),
-    Absent,
-}
-
-impl Prepared {
-    /// Scales every sequence and, for regression, every target.
-    ///
-    /// # Panics
-    /// If the scalers were fitted on another number of channels or outputs.
-    pub fn new(dataset: &Dataset, scaler: &Scaler, targets: Option<&TargetScaler>) -> Result<Prepared, DataError> {
-        let channels = dataset.channels();
-        let total: usize = dataset.sequences.iter().map(|sequence| sequence.steps).sum();
-        let mut starts = Vec::with_capacity(dataset.sequences.len() + 1);
-        let mut values = Vec::with_capacity(total * channels);
-        starts.push(0);
-        let mut end = 0;
-        for sequence in &dataset.sequences {
-            let first = values.len();
-            values.extend_from_slice(&sequence.values);
-            scaler.apply_in_place(sequence.steps, &mut values[first..]).map_err(|fault| {
-                let channel = dataset.channel_name(fault.channel());
-                fault.into_error(&dataset.path, sequence, channel)
-            })?;
-            end += sequence.steps;
-            starts.push(end);
-        }
-        let targets = FlatTargets::new(dataset, targets)?;
-        Ok(Prepared { channels, outputs: dataset.targets.outputs(), starts, values, targets })
-    }
-
-    /// Number of sequences.
-    pub fn len(&self) -> usize {
-        self.starts.len() - 1
-    }
-
-    /// Whether there is no sequence.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Numbers per step.
-    pub fn channels(&self) -> usize {
-        self.channels
-    }
-
-    /// Classes or values that a model for these targets puts out.
-    pub fn outputs(&self) -> usize {
-        self.outputs
-    }
-
-    /// Number of steps of a sequence.
-    pub fn steps(&self, sequence: usize) -> usize {
-        self.starts[sequence + 1] - self.starts[sequence]
-    }
-
-    /// The scaled values of a sequence, `[steps, channels]` row-major.
-    pub fn values(&self, sequence: usize) -> &[f32] {
-        &self.values[self.starts[sequence] * self.channels..self.starts[sequence + 1] * self.channels]
-    }
-}
-
-impl FlatTargets {
-    fn new(dataset: &Dataset, scaler: Option<&TargetScaler>) -> Result<FlatTargets, DataError> {
-        let outputs = dataset.targets.outputs();
-        let scale = |raw: &[f32], into: &mut Vec<f32>| match scaler {
-            None => into.extend_from_slice(raw),
-            Some(scaler) => into.extend(raw.iter().enumerate().map(|(i, &raw)| scaler.apply(i % outputs, raw))),
-        };
-        let absent = dataset.sequences.first().is_some_and(|sequence| sequence.target == SequenceTarget::Absent);
-        let mut flat = match (&dataset.targets, dataset.target_per) {
-            _ if absent => FlatTargets::Absent,
-            (Targets::Classes { .. }, TargetPer::Sequence) => FlatTargets::Classes(Vec::new()),
-            (Targets::Classes { .. }, TargetPer::Step) => FlatTargets::StepClasses(Vec::new()),
-            (Targets::Values { .. }, TargetPer::Sequence) => FlatTargets::Values(Vec::new()),
-            (Targets::Values { .. }, TargetPer::Step) => FlatTargets::StepValues(Vec::new()),
-        };
-        for sequence in &dataset.sequences {
-            match (&mut flat, &sequence.target) {
-                (FlatTargets::Classes(all), SequenceTarget::Class(class)) => all.push(*class),
-                (FlatTargets::StepClasses(all), SequenceTarget::Classes(classes))
-                    if classes.len() == sequence.steps =>
-                {
-                    all.extend_from_slice(classes);
-                }
-                (FlatTargets::Values(all), SequenceTarget::Values(values)) if values.len() == outputs => {
-                    scale(values, all);
-                }
-                (FlatTargets::StepValues(all), SequenceTarget::StepValues(values))
-                    if values.len() == sequence.steps * outputs =>
-                {
-                    scale(values, all);
-                }
-                (FlatTargets::Absent, SequenceTarget::Absent) => {}
-                (flat, found) => {
-                    return Err(DataError::Content {
-                        path: dataset.path.clone(),
-                        place: format!("target of sequence {}", sequence.name),
-                        expected: flat.describe(sequence.steps, outputs),
-                        found: describe(found),
-                    });
-                }
-            }
-        }
-        Ok(flat)
-    }
-
-    fn describe(&self, steps: usize, outputs: usize) -> String {
-        match self {
-            FlatTargets::Classes(_) => "a class".into(),
-            FlatTargets::StepClasses(_) => format!("a class for each of {steps} steps"),
-            FlatTargets::Values(_) => format!("{outputs} values"),
-            FlatTargets::StepValues(_) => format!("{outputs} values for each of {steps} steps"),
-            FlatTargets::Absent => "no target, as for the first sequence".into(),
-        }
-    }
-}
-
-fn describe(target: &SequenceTarget) -> String {
-    match target {
-        SequenceTarget::Class(_) => "a class".into(),
-        SequenceTarget::Classes(classes) => format!("classes of {} steps", classes.len()),
-        SequenceTarget::Values(values) => format!("{} values", values.len()),
-        SequenceTarget::StepValues(values) => format!("{} values over the steps", values.len()),
-        SequenceTarget::Absent => "no target".into(),
-    }
-}
+use crate::prepared::{FlatTargets, Prepared};
 
 /// The targets of a batch.
 #[derive(Clone, Debug, PartialEq)]
 pub enum BatchTargets {
     /// `[batch]`.
     Classes(Vec<usize>),
-    /// `[batch, steps]`, 0 where padded.
+    /// `[steps, batch]`, 0 where padded.
     StepClasses(Vec<usize>),
     /// `[batch, outputs]`, scaled.
     Values(Vec<f32>),
-    /// `[batch, steps, outputs]`, scaled; 0 where padded or missing.
+    /// `[steps, batch, outputs]`, scaled; 0 where padded or missing.
     StepValues(Vec<f32>),
     /// The data has no targets.
     Absent,
 }
 
-/// Some sequences, padded with 0 to the longest of them.
+/// Some sequences, padded with 0 to the longest of them. Everything that belongs to steps is time-major, as recurrent layers
+/// read and write it: all sequences' first steps, then all second ones.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    /// `[batch, steps, channels]` row-major, padded with 0 at the end. For tokens: ids.
+    /// `[steps, batch, channels]` row-major, padded with 0 at the end. For tokens: ids.
     pub inputs: Vec<f32>,
     /// The true number of steps of each sequence, `[batch]`.
     pub lengths: Vec<usize>,
-    /// Which sequence of the dataset each row is, `[batch]`.
+    /// Which sequence of the dataset each column is, `[batch]`.
     pub indices: Vec<usize>,
     /// Number of sequences.
     pub batch: usize,
@@ -187,10 +38,9 @@ pub struct Batch {
     pub outputs: usize,
     /// The targets.
     pub targets: BatchTargets,
-    /// `[batch, steps]`: 1 on a sequence's own steps, 0 on padding.
-    pub mask: Vec<f32>,
-    /// 1 where a target counts, 0 where it is padding or missing: `[batch, steps, outputs]` for [`BatchTargets::StepValues`],
-    /// otherwise equal to `mask` (targets per step), or `[batch]`: all 1 (targets per sequence), all 0 (no targets).
+    /// 1 where a target counts, 0 where it is padding or missing, in the order of `targets`: `[steps, batch, outputs]` for
+    /// [`BatchTargets::StepValues`], `[steps, batch]` for [`BatchTargets::StepClasses`], otherwise `[batch]`: all 1, or all 0
+    /// without targets.
     pub target_mask: Vec<f32>,
 }
 
@@ -202,9 +52,9 @@ pub struct Batches<'a> {
 }
 
 impl Iterator for Batches<'_> {
-    type Item = Batch;
+    type Item = Result<Batch, DataError>;
 
-    fn next(&mut self) -> Option<Batch> {
+    fn next(&mut self) -> Option<Result<Batch, DataError>> {
         self.order.next().map(|indices| self.prepared.batch(indices))
     }
 
@@ -215,68 +65,78 @@ impl Iterator for Batches<'_> {
 
 impl ExactSizeIterator for Batches<'_> {}
 
+/// Writes `own`, `[own steps, width]`, into column `column` of `all`, `[steps, batch, width]`.
+fn write_column<T: Copy>(all: &mut [T], own: &[T], column: usize, batch: usize, width: usize) {
+    if width == 1 {
+        let column = all[column..].iter_mut().step_by(batch);
+        return column.zip(own).for_each(|(place, &value)| *place = value);
+    }
+    for (step, own) in own.chunks_exact(width).enumerate() {
+        all[(step * batch + column) * width..][..width].copy_from_slice(own);
+    }
+}
+
 impl Prepared {
     /// The sequences of `indices` as one batch.
     ///
+    /// # Errors
+    /// If a streamed sequence cannot be read any more, or its file has been written to since it was opened; loaded ones give
+    /// none.
+    ///
     /// # Panics
     /// If `indices` names a sequence that is not there.
-    pub fn batch(&self, indices: &[usize]) -> Batch {
+    pub fn batch(&self, indices: &[usize]) -> Result<Batch, DataError> {
+        let (batch, channels) = (indices.len(), self.channels());
         let lengths: Vec<usize> = indices.iter().map(|&index| self.steps(index)).collect();
         let steps = lengths.iter().copied().max().unwrap_or(0);
-        let mut inputs = vec![0.0; indices.len() * steps * self.channels];
-        let mut mask = vec![0.0; indices.len() * steps];
-        for (row, &index) in indices.iter().enumerate() {
-            let values = self.values(index);
-            inputs[row * steps * self.channels..][..values.len()].copy_from_slice(values);
-            mask[row * steps..][..lengths[row]].fill(1.0);
+        let mut inputs = vec![0.0; steps * batch * channels];
+        for (column, &index) in indices.iter().enumerate() {
+            self.show(index, |values| write_column(&mut inputs, values, column, batch, channels))?;
         }
-        let (targets, target_mask) = self.batch_targets(indices, steps, &mask);
-        Batch {
+        let (targets, target_mask) = self.batch_targets(indices, steps);
+        Ok(Batch {
             inputs,
             indices: indices.to_vec(),
-            batch: indices.len(),
+            batch,
             steps,
-            channels: self.channels,
-            outputs: self.outputs,
+            channels,
+            outputs: self.outputs(),
             lengths,
             targets,
-            mask,
             target_mask,
-        }
+        })
     }
 
-    fn batch_targets(&self, indices: &[usize], steps: usize, mask: &[f32]) -> (BatchTargets, Vec<f32>) {
-        let outputs = self.outputs;
+    fn batch_targets(&self, indices: &[usize], steps: usize) -> (BatchTargets, Vec<f32>) {
+        let (batch, outputs) = (indices.len(), self.outputs());
+        let own_steps = |index: usize| self.starts[index]..self.starts[index + 1];
         match &self.targets {
             FlatTargets::Classes(all) => {
-                (BatchTargets::Classes(indices.iter().map(|&index| all[index]).collect()), vec![1.0; indices.len()])
+                (BatchTargets::Classes(indices.iter().map(|&index| all[index]).collect()), vec![1.0; batch])
             }
             FlatTargets::StepClasses(all) => {
-                let mut classes = vec![0; indices.len() * steps];
-                for (row, &index) in indices.iter().enumerate() {
-                    let own = &all[self.starts[index]..self.starts[index + 1]];
-                    classes[row * steps..][..own.len()].copy_from_slice(own);
+                let (mut classes, mut valid) = (vec![0; steps * batch], vec![0.0; steps * batch]);
+                for (column, &index) in indices.iter().enumerate() {
+                    write_column(&mut classes, &all[own_steps(index)], column, batch, 1);
+                    valid[column..].iter_mut().step_by(batch).take(self.steps(index)).for_each(|valid| *valid = 1.0);
                 }
-                (BatchTargets::StepClasses(classes), mask.to_vec())
+                (BatchTargets::StepClasses(classes), valid)
             }
             FlatTargets::Values(all) => {
                 let values = indices.iter().flat_map(|&index| &all[index * outputs..][..outputs]).copied().collect();
-                (BatchTargets::Values(values), vec![1.0; indices.len()])
+                (BatchTargets::Values(values), vec![1.0; batch])
             }
             FlatTargets::StepValues(all) => {
-                let mut values = vec![0.0; indices.len() * steps * outputs];
-                let mut valid = vec![0.0; values.len()];
-                for (row, &index) in indices.iter().enumerate() {
-                    let own = &all[self.starts[index] * outputs..self.starts[index + 1] * outputs];
-                    let first = row * steps * outputs;
-                    for (place, &value) in (first..).zip(own).filter(|(_, value)| !value.is_nan()) {
-                        values[place] = value;
-                        valid[place] = 1.0;
-                    }
+                let mut values = vec![f32::NAN; steps * batch * outputs];
+                for (column, &index) in indices.iter().enumerate() {
+                    let own = own_steps(index);
+                    write_column(&mut values, &all[own.start * outputs..own.end * outputs], column, batch, outputs);
                 }
+                let valid = values.iter().map(|value| if value.is_nan() { 0.0 } else { 1.0 }).collect();
+                values.iter_mut().filter(|value| value.is_nan()).for_each(|value| *value = 0.0);
                 (BatchTargets::StepValues(values), valid)
             }
-            FlatTargets::Absent => (BatchTargets::Absent, vec![0.0; indices.len()]),
+            FlatTargets::Absent => (BatchTargets::Absent, vec![0.0; batch]),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a `[data]` table may not say, whatever the files hold.
 
-use crate::config::{DataConfig, TargetColumns, Task};
+use crate::config::{DataConfig, Memory, TargetColumns, Task};
 use crate::error::DataError;
 
 /// Refuses a table that contradicts itself.
@@ -70,6 +70,15 @@ pub(crate) fn check(config: &DataConfig) -> Result<(), DataError> {
             return wrong("group", problem.into());
         }
     }
+    if config.shuffle_block == Some(0) {
+        return wrong("shuffle_block", "expected at least 1, found 0".into());
+    }
+    if config.memory == Memory::Load && config.shuffle_block.is_some() {
+        return wrong(
+            "shuffle_block",
+            "expected none beside memory = \"load\": what is loaded is shuffled whole".into(),
+        );
+    }
     Ok(())
 }
 
@@ -92,7 +101,7 @@ mod tests {
     #[test]
     fn contradictions_name_the_key() {
         let group = || Some(vec!["a".to_string()]);
-        let cases: [(String, &str); 12] = [
+        let cases: [(String, &str); 14] = [
             (problem(|c| c.validation_fraction = 1.0), "[data] validation_fraction: "),
             (problem(|c| c.test_fraction = f64::NAN), "[data] test_fraction: "),
             (problem(|c| c.test_fraction = 0.9), "[data] test_fraction: "),
@@ -117,6 +126,8 @@ mod tests {
             (problem(|c| (c.task, c.labels) = (Task::Regression, group())), "[data] labels: "),
             (problem(|c| c.labels = Some(vec!["a".into(), "a".into()])), "[data] labels: "),
             (problem(|c| c.window = Some(WindowConfig { length: 0, stride: 1, horizon: 0 })), "[data] window.length: "),
+            (problem(|c| c.shuffle_block = Some(0)), "[data] shuffle_block: "),
+            (problem(|c| (c.memory, c.shuffle_block) = (Memory::Load, Some(9))), "[data] shuffle_block: "),
         ];
         for (message, start) in cases {
             assert!(message.starts_with(start) && !message.contains('\n'), "{message}");

@@ -18,6 +18,26 @@ pub enum Task {
     Regression,
 }
 
+/// The `memory` key: whether the inputs of an NPZ or `.npy` are read into memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Memory {
+    /// Streamed if they would take more than 1 GiB as float32 and can be streamed; loaded if not.
+    #[default]
+    Auto,
+    /// Read into memory once, whatever they take.
+    Load,
+    /// Read from the file a few sequences at a time, whenever they are wanted. That takes a `.npy` file or an NPZ that is
+    /// not compressed (`numpy.savez`), of numbers in C order. Targets, lengths and groups are in memory all the same.
+    Stream,
+}
+
+impl Memory {
+    fn is_auto(&self) -> bool {
+        *self == Memory::Auto
+    }
+}
+
 /// The `target` key: one column or array, or several columns.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -116,6 +136,15 @@ pub struct DataConfig {
     /// How a long series is cut into sequences.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<WindowConfig>,
+    /// NPZ and `.npy`: whether the inputs are loaded, or streamed from the file: data larger than memory.
+    // Left out where it says nothing, so that a run of an earlier version resumes.
+    #[serde(default, skip_serializing_if = "Memory::is_auto")]
+    pub memory: Memory,
+    /// Streamed data: so many neighbouring sequences are read at once and stay together as a block. An epoch takes the blocks
+    /// in a random order, 64 at a time, whose sequences are shuffled; so 64 blocks are in memory. By default as many as
+    /// have 1 MiB of numbers as float32.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shuffle_block: Option<usize>,
 }
 
 impl DataConfig {
@@ -142,6 +171,8 @@ impl DataConfig {
             validation_groups: None,
             test_groups: None,
             window: None,
+            memory: Memory::default(),
+            shuffle_block: None,
         }
     }
 }

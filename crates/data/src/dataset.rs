@@ -1,8 +1,11 @@
 //! What a file becomes: sequences, and the words in which a model speaks of them.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+use crate::values::Values;
 
 /// The vocabulary's entry 0: every token that the training split never showed.
 pub const UNKNOWN_TOKEN: &str = "<unknown>";
@@ -92,11 +95,11 @@ pub struct Sequence {
     /// Number of steps, at least 1.
     pub steps: usize,
     /// `[steps, channels]` row-major in raw units; NaN where a value is missing. For tokens: their ids.
-    pub values: Vec<f32>,
+    pub values: Values,
     /// What the model should say about it.
     pub target: SequenceTarget,
     /// The person, record or device it comes from, where the configuration names one.
-    pub group: Option<String>,
+    pub group: Option<Arc<str>>,
 }
 
 /// Sequences of one split, and what their numbers mean.

@@ -48,9 +48,13 @@ pub(crate) fn at_random(source: &mut Source, config: &DataConfig, seed: u64) -> 
         true => group_sides(source, &sequences, &strata, config, &mut random)?,
         false => split::by_stratum(&strata, shares(config), &mut random),
     };
-    let mut parts = [Vec::new(), Vec::new(), Vec::new()];
-    sides.iter().zip(sequences).for_each(|(&side, sequence)| parts[side].push(sequence));
-    let [train, validation, test] = parts;
+    // Taken out of the one list, so that millions of sequences are not in memory twice.
+    let mut train = sequences;
+    let mut take = |side: usize, gone: Option<usize>| -> Vec<Sequence> {
+        let mut left = sides.iter().filter(|&&other| Some(other) != gone);
+        train.extract_if(.., |_| left.next() == Some(&side)).collect()
+    };
+    let (validation, test) = (take(VALIDATION, None), take(TEST, Some(VALIDATION)));
     if train.is_empty() {
         return Err(DataError::TooLittle {
             path: source.path.clone(),

@@ -8,6 +8,11 @@
 //! 3. [`Scaler::fit`] looks at the training split alone and never at another one.
 //! 4. [`Prepared`] scales a whole dataset once, and [`batches`] cuts padded [`Batch`]es out of it.
 //!
+//! Inputs in NPZ and `.npy` files that are larger than memory stay there ([`DataConfig::memory`]): a [`Sequence`] knows where
+//! its [`Values`] are, every look at all of them is a pass over the file ([`Dataset::each`]), and [`Prepared`] reads and scales
+//! blocks of neighbours when a batch wants them ([`Locality`]). What stays in memory is what is said of each sequence: its
+//! name, length, target and group, about 200 bytes, and targets per step.
+//!
 //! Every error is one line that names the file, the place in it, what was expected and what was found ([`DataError`]).
 //!
 //! ```
@@ -30,9 +35,9 @@
 //! let splits = load(&config, folder.path(), 1)?;
 //! let scaler = Scaler::fit(&splits.train, ScalerKind::Standard, MissingPolicy::Error)?;
 //! let prepared = Prepared::new(&splits.train, &scaler, None)?;
-//! let batch = batches(&prepared, &[0, 1], 32).next().expect("two sequences make a batch");
+//! let batch = batches(&prepared, &[0, 1], 32).next().expect("two sequences make a batch")?;
 //! assert_eq!((batch.batch, batch.steps, batch.channels), (2, 2, 2));
-//! assert_eq!(batch.mask, [1.0, 1.0, 1.0, 0.0]);
+//! assert_eq!(batch.lengths, [2, 1]);
 //! # Ok(())
 //! # }
 //! ```
@@ -50,15 +55,22 @@ mod files;
 mod load;
 pub mod metrics;
 mod names;
+mod prepared;
 mod random;
 mod resolve;
 mod scaler;
+mod selection;
 mod split;
 mod statistics;
+mod stream;
+mod values;
 
-pub use batch::{Batch, BatchTargets, Batches, Prepared, batches};
-pub use config::{DataConfig, ScalerConfig, TargetColumns, Task, WindowConfig};
+pub use batch::{Batch, BatchTargets, Batches, batches};
+pub use config::{DataConfig, Memory, ScalerConfig, TargetColumns, Task, WindowConfig};
 pub use dataset::{Dataset, Inputs, Schema, Sequence, SequenceTarget, Splits, TargetPer, Targets, UNKNOWN_TOKEN};
 pub use error::DataError;
 pub use load::{load, load_inputs, load_one};
+pub use prepared::Prepared;
 pub use scaler::{FeatureScale, Filler, MissingPolicy, Scaler, ScalerKind, TargetScaler};
+pub use stream::Locality;
+pub use values::Values;

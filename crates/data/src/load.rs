@@ -1,9 +1,10 @@
 //! From a configuration to datasets.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::check::check;
-use crate::config::DataConfig;
+use crate::config::{DataConfig, Memory};
 use crate::dataset::{Dataset, Schema, Sequence, SequenceTarget, Splits, Targets};
 use crate::divide::{self, Parts};
 use crate::error::DataError;
@@ -19,6 +20,12 @@ pub fn load(config: &DataConfig, base: &Path, seed: u64) -> Result<Splits, DataE
     let path = base.join(&config.train);
     let request = Request { config, schema: None, targets: true };
     let (source, parts) = match Format::of(&path)? {
+        Format::Csv { .. } if config.memory == Memory::Stream => {
+            return Err(DataError::Config {
+                key: "memory".into(),
+                problem: "expected an .npz or .npy to stream, found a CSV, which is always read whole".into(),
+            });
+        }
         Format::Csv { delimiter } => {
             let table = Table::read(&path, delimiter, request)?;
             let mut notes = table_notes(&table, config);
@@ -196,13 +203,13 @@ fn add_class_notes(train: &Dataset, validation: Option<&Dataset>, test: Option<&
 
 /// Says which groups stand in two files: the split inside one file sees to it, another file may not.
 fn add_group_notes(train: &Dataset, validation: &Dataset, test: Option<&Dataset>, notes: &mut Vec<String>) {
-    let groups = |dataset: &Dataset| -> std::collections::BTreeSet<String> {
+    let groups = |dataset: &Dataset| -> std::collections::BTreeSet<Arc<str>> {
         dataset.sequences.iter().filter_map(|sequence: &Sequence| sequence.group.clone()).collect()
     };
     let train_groups = groups(train);
     for (side, dataset) in [("validation", Some(validation)), ("test", test)] {
         let Some(dataset) = dataset else { continue };
-        let shared: Vec<String> = groups(dataset).intersection(&train_groups).cloned().collect();
+        let shared: Vec<Arc<str>> = groups(dataset).intersection(&train_groups).cloned().collect();
         if !shared.is_empty() {
             let shown = shared.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
             let more = if shared.len() > 5 { ", ..." } else { "" };

@@ -32,7 +32,11 @@ pub(crate) fn schema(source: &Source, train: &[Sequence], labels: Option<&[Strin
 
 fn vocabulary(tokens: &Names, train: &[Sequence]) -> Vec<String> {
     let mut seen = vec![false; tokens.texts().len()];
-    train.iter().flat_map(|sequence| &sequence.values).for_each(|&token| seen[token as usize] = true);
+    train
+        .iter()
+        .filter_map(|sequence| sequence.values.loaded())
+        .flatten()
+        .for_each(|&token| seen[token as usize] = true);
     let mut texts: Vec<String> = (0..seen.len()).filter(|&id| seen[id]).map(|id| tokens.text(id).to_owned()).collect();
     texts.retain(|text| text != UNKNOWN_TOKEN);
     names::sort(&mut texts);
@@ -74,7 +78,7 @@ impl<'a> Resolver<'a> {
     pub(crate) fn dataset(&self, mut sequences: Vec<Sequence>) -> Result<Dataset, DataError> {
         for sequence in &mut sequences {
             if let Some(places) = &self.tokens {
-                sequence.values.iter_mut().for_each(|token| *token = places[*token as usize]);
+                sequence.values.to_mut()?.iter_mut().for_each(|token| *token = places[*token as usize]);
             }
             match &mut sequence.target {
                 SequenceTarget::Class(class) => *class = self.class(*class)?,

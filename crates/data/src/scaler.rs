@@ -74,14 +74,14 @@ enum FaultKind {
 
 impl Fault {
     /// The error, with the names that only the caller knows.
-    pub(crate) fn into_error(self, path: &Path, sequence: &Sequence, channel: String) -> DataError {
+    pub(crate) fn into_error(self, path: &Path, sequence: &str, channel: String) -> DataError {
         match self.kind {
             FaultKind::Missing => {
-                DataError::Missing { path: path.to_owned(), sequence: sequence.name.clone(), step: self.step, channel }
+                DataError::Missing { path: path.to_owned(), sequence: sequence.into(), step: self.step, channel }
             }
             FaultKind::NotFinite(value) => DataError::Content {
                 path: path.to_owned(),
-                place: format!("sequence {}, step {}, channel {channel}", sequence.name, self.step),
+                place: format!("sequence {sequence}, step {}, channel {channel}", self.step),
                 expected: "a value that is finite before and after scaling".into(),
                 found: value.to_string(),
             },
@@ -100,16 +100,12 @@ impl Scaler {
         let Inputs::Channels(names) = &train.inputs else {
             return Ok(Scaler { kind: ScalerKind::None, missing, features: Vec::new() });
         };
-        let features = names.iter().enumerate().map(|(channel, name)| {
-            let column = train.sequences.iter().flat_map(|s| s.values.iter().skip(channel).step_by(names.len()));
-            let valid = column.filter(|value| !value.is_nan()).map(|&value| f64::from(value)).collect();
-            statistics::fit(valid, kind).ok_or_else(|| DataError::TooLittle {
-                path: train.path.clone(),
-                what: format!("channel {name:?}"),
-                expected: "at least one value in the training split".into(),
-                found: "none".into(),
-            })
-        });
+        let pass = |look: &mut dyn FnMut(&[f32]) -> Result<(), DataError>| train.each(|_, values| look(values));
+        let features = statistics::fit(names.len(), kind, &pass)?;
+        let features = features
+            .into_iter()
+            .zip(names)
+            .map(|(feature, name)| feature.ok_or_else(|| no_value(train, format!("channel {name:?}"))));
         Ok(Scaler { kind, missing, features: features.collect::<Result<_, _>>()? })
     }
 
@@ -118,16 +114,22 @@ impl Scaler {
     /// # Panics
     /// If the sequence has another number of channels than the scaler; so for every method that takes a sequence.
     pub fn fill_raw(&self, sequence: &Sequence) -> Result<Vec<f32>, DataError> {
-        let mut values = sequence.values.clone();
+        let mut values = sequence.values.read()?.into_owned();
         self.fill_in_place(sequence.steps, &mut values).map_err(|fault| self.describe(fault, sequence))?;
         Ok(values)
     }
 
     /// Fills missing values, then scales; computed in f64 and rounded once to f32.
     pub fn apply(&self, sequence: &Sequence) -> Result<Vec<f32>, DataError> {
-        let mut values = sequence.values.clone();
+        let mut values = sequence.values.read()?.into_owned();
         self.apply_in_place(sequence.steps, &mut values).map_err(|fault| self.describe(fault, sequence))?;
         Ok(values)
+    }
+
+    /// Whether values of a channel between two others scale to what is finite, if those two do.
+    pub(crate) fn is_finite_within(&self, channel: usize, low: f32, high: f32) -> bool {
+        let feature = &self.features[channel];
+        [low, high].into_iter().all(|raw| (((f64::from(raw) - feature.offset) / feature.scale) as f32).is_finite())
     }
 
     /// Fills and scales `[steps, channels]`.
@@ -165,7 +167,17 @@ impl Scaler {
 
     fn describe(&self, fault: Fault, sequence: &Sequence) -> DataError {
         let channel = fault.channel().to_string();
-        fault.into_error(Path::new("input"), sequence, channel)
+        fault.into_error(Path::new("input"), &sequence.name, channel)
+    }
+}
+
+/// The error that there is nothing to fit on.
+fn no_value(train: &Dataset, what: String) -> DataError {
+    DataError::TooLittle {
+        path: train.path.clone(),
+        what,
+        expected: "at least one value in the training split".into(),
+        found: "none".into(),
     }
 }
 
@@ -226,24 +238,17 @@ impl TargetScaler {
     pub fn fit(train: &Dataset, standardise: bool) -> Result<Option<TargetScaler>, DataError> {
         let Targets::Values { names } = &train.targets else { return Ok(None) };
         let kind = if standardise { ScalerKind::Standard } else { ScalerKind::None };
-        let features = names.iter().enumerate().map(|(output, name)| {
-            let column = train.sequences.iter().flat_map(|sequence| {
-                match &sequence.target {
-                    SequenceTarget::Values(values) | SequenceTarget::StepValues(values) => values.as_slice(),
-                    SequenceTarget::Class(_) | SequenceTarget::Classes(_) | SequenceTarget::Absent => &[],
-                }
-                .iter()
-                .skip(output)
-                .step_by(names.len())
-            });
-            let valid = column.filter(|value| !value.is_nan()).map(|&value| f64::from(value)).collect();
-            statistics::fit(valid, kind).ok_or_else(|| DataError::TooLittle {
-                path: train.path.clone(),
-                what: format!("target {name:?}"),
-                expected: "at least one value in the training split".into(),
-                found: "none".into(),
+        let pass = |look: &mut dyn FnMut(&[f32]) -> Result<(), DataError>| {
+            train.sequences.iter().try_for_each(|sequence| match &sequence.target {
+                SequenceTarget::Values(values) | SequenceTarget::StepValues(values) => look(values),
+                SequenceTarget::Class(_) | SequenceTarget::Classes(_) | SequenceTarget::Absent => Ok(()),
             })
-        });
+        };
+        let features = statistics::fit(names.len(), kind, &pass)?;
+        let features = features
+            .into_iter()
+            .zip(names)
+            .map(|(feature, name)| feature.ok_or_else(|| no_value(train, format!("target {name:?}"))));
         Ok(Some(TargetScaler { features: features.collect::<Result<_, _>>()? }))
     }
 

@@ -19,14 +19,14 @@ fn prepared(table: &str, scaled: bool) -> Prepared {
 #[test]
 fn sequences_are_padded_to_the_longest_of_their_batch() {
     let prepared = prepared("target_per='step'", false);
-    let all: Vec<_> = batches(&prepared, &[1, 0, 2], 2).collect();
+    let all: Vec<_> = batches(&prepared, &[1, 0, 2], 2).collect::<Result<_, _>>().unwrap();
     assert_eq!(all.len(), 2);
     let first = &all[0];
     assert_eq!((first.batch, first.steps, first.channels, first.outputs), (2, 2, 2, 2));
     assert_eq!((first.indices.as_slice(), first.lengths.as_slice()), ([1, 0].as_slice(), [1, 2].as_slice()));
-    assert_eq!(first.inputs, [5.0, 6.0, 0.0, 0.0, 1.0, 2.0, 3.0, 4.0]);
-    assert_eq!(first.mask, [1.0, 0.0, 1.0, 1.0]);
-    assert_eq!(first.target_mask, first.mask);
+    // Both first steps, then both second ones.
+    assert_eq!(first.inputs, [5.0, 6.0, 1.0, 2.0, 0.0, 0.0, 3.0, 4.0]);
+    assert_eq!(first.target_mask, [1.0, 1.0, 0.0, 1.0]);
     assert_eq!(first.targets, BatchTargets::StepClasses(vec![1, 0, 0, 0]));
     assert_eq!((all[1].batch, all[1].steps), (1, 3));
     assert_eq!(all[1].targets, BatchTargets::StepClasses(vec![0, 0, 1]));
@@ -35,10 +35,9 @@ fn sequences_are_padded_to_the_longest_of_their_batch() {
 #[test]
 fn missing_values_per_step_are_masked() {
     let prepared = prepared("target_per='step'\ntask='regression'\ntarget=['v','a']", false);
-    let batch = prepared.batch(&[0, 1]);
-    assert_eq!(batch.targets, BatchTargets::StepValues(vec![0.5, 1.0, 0.0, 3.0, 1.5, 5.0, 0.0, 0.0]));
-    assert_eq!(batch.target_mask, [1.0, 1.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0]);
-    assert_eq!(batch.mask, [1.0, 1.0, 1.0, 0.0]);
+    let batch = prepared.batch(&[0, 1]).unwrap();
+    assert_eq!(batch.targets, BatchTargets::StepValues(vec![0.5, 1.0, 1.5, 5.0, 0.0, 3.0, 0.0, 0.0]));
+    assert_eq!(batch.target_mask, [1.0, 1.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0]);
 }
 
 #[test]
@@ -51,10 +50,10 @@ fn targets_per_sequence() {
         let scaler = Scaler::fit(&train, ScalerKind::Standard, MissingPolicy::Error).unwrap();
         Prepared::new(&train, &scaler, TargetScaler::fit(&train, true).unwrap().as_ref()).unwrap()
     };
-    let batch = prepare("").batch(&[1, 0]);
+    let batch = prepare("").batch(&[1, 0]).unwrap();
     assert_eq!((batch.targets, batch.target_mask), (BatchTargets::Classes(vec![1, 0]), vec![1.0, 1.0]));
     // 10 and 20 standardised.
-    let batch = prepare("task='regression'\ntarget='v'").batch(&[1, 0]);
+    let batch = prepare("task='regression'\ntarget='v'").batch(&[1, 0]).unwrap();
     assert_eq!((batch.targets, batch.outputs), (BatchTargets::Values(vec![1.0, -1.0]), 1));
 }
 
@@ -65,7 +64,7 @@ fn inference_has_no_targets() {
     let schema = folder.load(table).unwrap().train.schema();
     let data = load_inputs(&common::config(table), &folder.path().join("t.csv"), &schema).unwrap();
     let scaler = Scaler::fit(&data, ScalerKind::None, MissingPolicy::Error).unwrap();
-    let batch = Prepared::new(&data, &scaler, None).unwrap().batch(&[0, 1, 2]);
+    let batch = Prepared::new(&data, &scaler, None).unwrap().batch(&[0, 1, 2]).unwrap();
     assert_eq!((batch.targets, batch.target_mask), (BatchTargets::Absent, vec![0.0; 3]));
 }
 
@@ -74,7 +73,7 @@ fn every_sequence_comes_once_in_the_order_asked_for() {
     let prepared = prepared("target_per='step'", false);
     for size in 1..5 {
         let order = [2, 0, 1];
-        let found: Vec<usize> = batches(&prepared, &order, size).flat_map(|batch| batch.indices).collect();
+        let found: Vec<usize> = batches(&prepared, &order, size).flat_map(|batch| batch.unwrap().indices).collect();
         assert_eq!(found, order);
         assert_eq!(batches(&prepared, &order, size).len(), 3usize.div_ceil(size));
     }
@@ -98,22 +97,21 @@ proptest! {
         let targets = TargetScaler::fit(&train, true).unwrap();
         let prepared = Prepared::new(&train, &scaler, targets.as_ref()).unwrap();
         let order: Vec<usize> = (0..lengths.len()).collect();
-        let batch = prepared.batch(&order);
+        let batch = prepared.batch(&order).unwrap();
         let BatchTargets::StepValues(together) = &batch.targets else { panic!() };
         for &sequence in &order {
-            let alone = prepared.batch(&[sequence]);
+            let alone = prepared.batch(&[sequence]).unwrap();
             let BatchTargets::StepValues(target) = &alone.targets else { panic!() };
             let steps = lengths[sequence];
-            let first = sequence * batch.steps;
             prop_assert_eq!(alone.steps, steps);
             prop_assert_eq!(&alone.inputs, &scaler.apply(&train.sequences[sequence]).unwrap());
-            prop_assert_eq!(&batch.inputs[first * 2..(first + steps) * 2], alone.inputs.as_slice());
-            prop_assert_eq!(&together[first..first + steps], target.as_slice());
             for step in 0..batch.steps {
-                let inside = if step < steps { 1.0 } else { 0.0 };
-                prop_assert_eq!(batch.mask[first + step], inside);
-                prop_assert_eq!(batch.target_mask[first + step], inside);
-                prop_assert!(step < steps || batch.inputs[(first + step) * 2..][..2] == [0.0, 0.0]);
+                let place = step * batch.batch + sequence;
+                let inside = step < steps;
+                prop_assert_eq!(batch.target_mask[place], if inside { 1.0 } else { 0.0 });
+                let expected = if inside { &alone.inputs[step * 2..][..2] } else { &[0.0, 0.0] };
+                prop_assert_eq!(&batch.inputs[place * 2..][..2], expected);
+                prop_assert_eq!(together[place], if inside { target[step] } else { 0.0 });
             }
         }
     }

@@ -24,9 +24,9 @@ fn long_form_groups_rows_and_orders_them_by_step() {
     assert_eq!(train.targets, Targets::Classes { labels: vec!["no".into(), "yes".into()] });
     assert_eq!(train.sequences.len(), 2);
     assert_eq!((train.sequences[0].name.as_str(), train.sequences[0].steps), ("u1", 3));
-    assert_eq!(train.sequences[0].values, [1.0, 10.0, 2.0, 20.0, 3.0, 30.0]);
+    assert_eq!(train.sequences[0].values.loaded().unwrap(), [1.0, 10.0, 2.0, 20.0, 3.0, 30.0]);
     assert_eq!(train.sequences[0].target, SequenceTarget::Class(1));
-    assert_eq!(train.sequences[1].values, [5.0, 50.0, 6.0, 60.0]);
+    assert_eq!(train.sequences[1].values.loaded().unwrap(), [5.0, 50.0, 6.0, 60.0]);
     assert_eq!(train.sequences[1].target, SequenceTarget::Class(0));
     assert!(splits.validation.sequences.is_empty() && splits.test.is_none() && splits.notes.is_empty());
 }
@@ -51,8 +51,8 @@ fn steps_that_are_numbers_sort_as_numbers_and_times_as_texts() {
     let csv = "s,when,a,label\n1,10,3,x\n1,9,2,x\n1,-1,1,x\n2,2024-01-02 00:00,2,x\n2,2024-01-01 23:59,1,x\n";
     let table = "train = 't.csv'\nsequence = 's'\nstep = 'when'\nvalidation_fraction = 0.0";
     let train = Folder::new().with("t.csv", csv).load(table).unwrap().train;
-    assert_eq!(train.sequences[0].values, [1.0, 2.0, 3.0]);
-    assert_eq!(train.sequences[1].values, [1.0, 2.0]);
+    assert_eq!(train.sequences[0].values.loaded().unwrap(), [1.0, 2.0, 3.0]);
+    assert_eq!(train.sequences[1].values.loaded().unwrap(), [1.0, 2.0]);
 }
 
 #[test]
@@ -84,8 +84,8 @@ fn default_channels_are_the_numeric_columns_and_a_note_names_the_others() {
     let csv = "s,a,city,b,label\n1,NA,Rom,?,x\n1,2,Oslo,3,x\n";
     let splits = Folder::new().with("t.csv", csv).load("train = 't.csv'\nsequence = 's'").unwrap();
     assert_eq!(splits.train.inputs, Inputs::Channels(vec!["a".into(), "b".into()]));
-    assert!(splits.train.sequences[0].values[..2].iter().all(|value| value.is_nan()));
-    assert_eq!(splits.train.sequences[0].values[2..], [2.0, 3.0]);
+    assert!(splits.train.sequences[0].values.loaded().unwrap()[..2].iter().all(|value| value.is_nan()));
+    assert_eq!(splits.train.sequences[0].values.loaded().unwrap()[2..], [2.0, 3.0]);
     assert!(splits.notes.iter().any(|note| note.ends_with("are no channels: city")), "{:?}", splits.notes);
 }
 
@@ -94,7 +94,7 @@ fn missing_values_are_what_the_config_says() {
     let csv = "s,a,label\n1,-999,x\n1,2,x\n";
     let table = "train = 't.csv'\nsequence = 's'\nmissing_values = ['-999']";
     let train = Folder::new().with("t.csv", csv).load(table).unwrap().train;
-    assert!(train.sequences[0].values[0].is_nan());
+    assert!(train.sequences[0].values.loaded().unwrap()[0].is_nan());
 }
 
 #[test]
@@ -116,8 +116,8 @@ fn the_vocabulary_is_the_training_splits_alone() {
     let splits = folder.load("train='t.csv'\nvalidation='v.csv'\nsequence='s'\ntoken='char'").unwrap();
     let vocabulary = ["<unknown>", " ", "?", "a", "b"].map(String::from).to_vec();
     assert_eq!(splits.train.inputs, Inputs::Tokens { column: "char".into(), vocabulary });
-    assert_eq!(splits.train.sequences[0].values, [4.0, 3.0, 2.0, 4.0, 1.0]);
-    assert_eq!(splits.validation.sequences[0].values, [4.0, 0.0, 0.0]);
+    assert_eq!(splits.train.sequences[0].values.loaded().unwrap(), [4.0, 3.0, 2.0, 4.0, 1.0]);
+    assert_eq!(splits.validation.sequences[0].values.loaded().unwrap(), [4.0, 0.0, 0.0]);
     assert_eq!(splits.validation.inputs, splits.train.inputs);
 }
 
@@ -136,7 +136,8 @@ const SERIES: &str = "train = 't.csv'\ntask = 'regression'\ntarget = 't'\n";
 fn windows_take_their_target_after_the_horizon() {
     let table = format!("{SERIES}validation_fraction = 0.0\nwindow = {{ length = 3, stride = 2, horizon = 2 }}");
     let train = Folder::new().with("t.csv", series(0..9, &[])).load(&table).unwrap().train;
-    let windows: Vec<_> = train.sequences.iter().map(|w| (w.values.clone(), w.target.clone())).collect();
+    let windows: Vec<_> =
+        train.sequences.iter().map(|w| (w.values.loaded().unwrap().to_vec(), w.target.clone())).collect();
     // The window from row 4 would need row 8 as its target: it is there. From row 6 it would need row 10.
     let expected = [(0.0, 104.0), (2.0, 106.0), (4.0, 108.0)]
         .map(|(first, target)| (vec![first, first + 1.0, first + 2.0], SequenceTarget::Values(vec![target])));
@@ -157,7 +158,7 @@ fn a_window_with_a_target_per_step_is_shifted_by_the_horizon() {
 fn windows_without_a_target_are_dropped_and_counted() {
     let table = format!("{SERIES}validation_fraction = 0.0\nwindow = {{ length = 2 }}");
     let splits = Folder::new().with("t.csv", series(0..6, &[2, 4])).load(&table).unwrap();
-    let last: Vec<f32> = splits.train.sequences.iter().map(|window| window.values[1]).collect();
+    let last: Vec<f32> = splits.train.sequences.iter().map(|window| window.values.loaded().unwrap()[1]).collect();
     assert_eq!(last, [1.0, 3.0, 5.0]);
     assert!(splits.notes[0].ends_with("dropped 2 windows whose target is missing"), "{:?}", splits.notes);
 }
@@ -170,7 +171,7 @@ fn a_series_is_divided_in_time_and_no_window_straddles() {
     let rows = |dataset: &emberloop_data::Dataset| -> Vec<usize> {
         let mut rows: Vec<usize> = Vec::new();
         for window in &dataset.sequences {
-            rows.extend(window.values.iter().map(|value| *value as usize));
+            rows.extend(window.values.loaded().unwrap().iter().map(|value| *value as usize));
             let SequenceTarget::Values(target) = &window.target else { panic!() };
             rows.push(target[0] as usize - 100);
         }
@@ -202,11 +203,11 @@ fn windows_inside_sequences_stay_inside_and_on_one_side() {
     let splits = Folder::new().with("t.csv", csv).load(table).unwrap();
     let sides = [&splits.train, &splits.validation];
     for window in sides.iter().flat_map(|side| &side.sequences) {
-        let hundreds: Vec<i32> = window.values.iter().map(|value| *value as i32 / 100).collect();
+        let hundreds: Vec<i32> = window.values.loaded().unwrap().iter().map(|value| *value as i32 / 100).collect();
         assert!(hundreds.iter().all(|hundred| *hundred == hundreds[0]), "{window:?}");
     }
     let groups = |side: usize| -> std::collections::BTreeSet<_> {
-        sides[side].sequences.iter().map(|window| window.group.clone().unwrap()).collect()
+        sides[side].sequences.iter().map(|window| window.group.as_deref().unwrap().to_owned()).collect()
     };
     assert_eq!((groups(0).len(), groups(1).len()), (8, 2));
     assert!(groups(0).is_disjoint(&groups(1)));
@@ -218,7 +219,7 @@ fn another_file_is_read_in_the_models_terms() {
     let folder = Folder::new().with("t.csv", LONG).with("o.csv", "label,b,extra,a,step,sequence\nyes,7,?,8,0,q\n");
     let schema = folder.load(LONG_TABLE).unwrap().train.schema();
     let other = load_one(&common::config(LONG_TABLE), &folder.path().join("o.csv"), &schema).unwrap();
-    assert_eq!(other.sequences[0].values, [8.0, 7.0]);
+    assert_eq!(other.sequences[0].values.loaded().unwrap(), [8.0, 7.0]);
     assert_eq!(other.sequences[0].target, SequenceTarget::Class(1));
     assert_eq!(other.schema(), schema);
 }
@@ -230,7 +231,7 @@ fn inference_needs_no_target() {
     let (config, path) = (common::config(LONG_TABLE), folder.path().join("o.csv"));
     let other = load_inputs(&config, &path, &schema).unwrap();
     assert_eq!(
-        (other.sequences[0].values.as_slice(), &other.sequences[0].target),
+        (other.sequences[0].values.loaded().unwrap(), &other.sequences[0].target),
         ([1.0, 2.0].as_slice(), &SequenceTarget::Absent)
     );
     let error = folder.shorten(&load_one(&config, &path, &schema).unwrap_err());
@@ -243,5 +244,5 @@ fn inference_windows_reach_to_the_last_row() {
     let folder = Folder::new().with("t.csv", series(0..20, &[])).with("o.csv", "a\n1\n2\n3\n4\n");
     let schema = folder.load(&table).unwrap().train.schema();
     let other = load_inputs(&common::config(&table), &folder.path().join("o.csv"), &schema).unwrap();
-    assert_eq!(other.sequences.iter().map(|window| window.values[2]).collect::<Vec<_>>(), [3.0, 4.0]);
+    assert_eq!(other.sequences.iter().map(|window| window.values.loaded().unwrap()[2]).collect::<Vec<_>>(), [3.0, 4.0]);
 }

@@ -20,7 +20,7 @@ fn the_worked_example_is_the_official_split() {
     assert_eq!((lengths.iter().min(), lengths.iter().max()), (Some(&7), Some(&29)));
     // The first frame of the source's first test utterance.
     let first = [1.635533, 0.024848, 0.432087, -0.361914, -0.074776, -0.693481];
-    assert_eq!(test.sequences[0].values[..6], first);
+    assert_eq!(test.sequences[0].values.loaded().unwrap()[..6], first);
 }
 
 /// `kinds.npz` is NumPy's own work (tests/tools/make_numpy_kinds.py): every array of `[2, 3, 2]` counts from 0 to 11.
@@ -31,7 +31,8 @@ fn every_kind_of_number_reads_alike() {
     for kind in kinds {
         let table = format!("train='kinds.npz'\ninputs='{kind}'\ntarget='code'\nvalidation_fraction=0.0");
         let train = load(&config(&table), &folder, 1).unwrap().train;
-        let values: Vec<f32> = train.sequences.iter().flat_map(|sequence| sequence.values.clone()).collect();
+        let values: Vec<f32> =
+            train.sequences.iter().flat_map(|sequence| sequence.values.loaded().unwrap().to_vec()).collect();
         assert_eq!(values, (0..12).map(|value| value as f32).collect::<Vec<_>>(), "{kind}");
         assert_eq!(train.inputs, Inputs::Channels(vec![format!("{kind}_0"), format!("{kind}_1")]));
     }
@@ -77,7 +78,7 @@ fn tokens_may_be_texts() {
     let train = load(&config(table), &folder, 1).unwrap().train;
     let vocabulary = ["<unknown>", "a", "b", "c"].map(String::from).to_vec();
     assert_eq!(train.inputs, Inputs::Tokens { column: "tokens".into(), vocabulary });
-    assert_eq!(train.sequences[1].values, [3.0, 1.0, 2.0]);
+    assert_eq!(train.sequences[1].values.loaded().unwrap(), [3.0, 1.0, 2.0]);
 }
 
 fn small() -> Npz {
@@ -91,7 +92,8 @@ fn two_dimensions_are_one_channel_and_lengths_cut_the_padding_off() {
     let folder = Folder::new().with("t.npz", bytes);
     let splits = folder.load("train = 't.npz'\nlabels = ['N', 'S']\nvalidation_fraction = 0.0").unwrap();
     assert_eq!(splits.train.inputs, Inputs::Channels(vec!["x".into()]));
-    let values: Vec<Vec<f32>> = splits.train.sequences.iter().map(|sequence| sequence.values.clone()).collect();
+    let values: Vec<Vec<f32>> =
+        splits.train.sequences.iter().map(|sequence| sequence.values.loaded().unwrap().to_vec()).collect();
     assert_eq!(values, [vec![0.0, 1.0, 2.0, 3.0], vec![4.0], vec![8.0, 9.0]]);
     assert_eq!(splits.train.targets, Targets::Classes { labels: vec!["N".into(), "S".into()] });
     assert!(splits.notes[0].ends_with("lengths are taken from the array \"lengths\""), "{:?}", splits.notes);
@@ -140,8 +142,8 @@ fn single_arrays_may_be_files() {
     let table = "train='x.npy'\ntarget='y.npy'\ngroup='who.npy'\nlengths='n.npy'\nvalidation_groups=['2']";
     let splits = folder.load(table).unwrap();
     assert_eq!(splits.validation.sequences.len(), 1);
-    assert_eq!(splits.validation.sequences[0].values, [4.0, 5.0, 6.0, 7.0]);
-    assert_eq!(splits.train.sequences[1].values, [8.0, 9.0]);
+    assert_eq!(splits.validation.sequences[0].values.loaded().unwrap(), [4.0, 5.0, 6.0, 7.0]);
+    assert_eq!(splits.train.sequences[1].values.loaded().unwrap(), [8.0, 9.0]);
     assert_eq!(splits.train.targets, Targets::Classes { labels: vec!["5".into(), "6".into()] });
 
     let (config, path) = (config("train='x.npy'\ntarget='y.npy'"), folder.path().join("x.npy"));

@@ -15,7 +15,7 @@ fn dataset(channels: usize, sequences: &[&[f32]]) -> Dataset {
     let sequence = |(i, values): (usize, &&[f32])| Sequence {
         name: i.to_string(),
         steps: values.len() / channels,
-        values: values.to_vec(),
+        values: values.to_vec().into(),
         target: SequenceTarget::Values(vec![values[0]]),
         group: None,
     };
@@ -47,7 +47,7 @@ fn scaled_values() {
     let train = dataset(1, &[&[1.0, 2.0, 4.0, 8.0, 16.0, 33.0]]);
     let scaled = |kind| Scaler::fit(&train, kind, MissingPolicy::Error).unwrap().apply(&train.sequences[0]).unwrap();
     assert_eq!(scaled(ScalerKind::Minmax), [0.0, 0.03125, 0.09375, 0.21875, 0.46875, 1.0]);
-    assert_eq!(scaled(ScalerKind::None), train.sequences[0].values);
+    assert_eq!(scaled(ScalerKind::None), train.sequences[0].values.loaded().unwrap());
     let robust = scaled(ScalerKind::Robust);
     assert_eq!((robust[1], robust[5]), ((-4.0f64 / 11.5) as f32, (27.0f64 / 11.5) as f32));
     let standard = scaled(ScalerKind::Standard);

@@ -26,7 +26,8 @@ fn sides(splits: &Splits) -> [Option<&Dataset>; 3] {
 
 /// The sequence numbers of every side, in order.
 fn members(splits: &Splits) -> Vec<Vec<usize>> {
-    let numbers = |dataset: &Dataset| dataset.sequences.iter().map(|s| s.values[0] as usize).collect();
+    let numbers =
+        |dataset: &Dataset| dataset.sequences.iter().map(|s| s.values.loaded().unwrap()[0] as usize).collect();
     sides(splits).into_iter().flatten().map(numbers).collect()
 }
 
@@ -74,7 +75,13 @@ fn named_groups_go_where_they_are_named_to() {
     let sequences: Vec<(usize, usize)> = (0..30).map(|i| (i % 6, i % 2)).collect();
     let folder = Folder::new().with("t.csv", file(&sequences));
     let groups = |dataset: &Dataset| -> Vec<String> {
-        dataset.sequences.iter().filter_map(|s| s.group.clone()).collect::<BTreeSet<_>>().into_iter().collect()
+        dataset
+            .sequences
+            .iter()
+            .filter_map(|s| s.group.as_deref().map(String::from))
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect()
     };
     let table = format!("{TABLE}group = 'group'\nvalidation_groups = ['g1', 'g4']\ntest_groups = ['g0']");
     let splits = folder.load(&table).unwrap();

@@ -151,6 +151,11 @@ pub(crate) struct Scaled<'d> {
     pub(crate) sequences: Vec<Vec<f32>>,
 }
 
+/// The raw values of a dataset that was loaded, or of which a sample was ([`Dataset::sample`]).
+pub(crate) fn loaded(dataset: &Dataset) -> impl Iterator<Item = &[f32]> {
+    dataset.sequences.iter().map(|sequence| sequence.values.loaded().expect("calibration data are in memory"))
+}
+
 impl Scaled<'_> {
     /// Sequences taken evenly from the first to the last, so that together they have about `steps` steps.
     fn evenly(&self, steps: usize) -> impl Iterator<Item = &[f32]> {

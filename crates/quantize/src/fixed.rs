@@ -32,7 +32,7 @@ impl<'a, 'd> FixedRunner<'a, 'd> {
     ) -> Result<Vec<f64>, QuantizeError> {
         self.network.reset();
         let mut outputs = Vec::new();
-        for (step, sample) in self.raw.sequence(sequence).chunks_exact(self.raw.width()).enumerate() {
+        for (step, sample) in self.raw.sequence(sequence)?.chunks_exact(self.raw.width()).enumerate() {
             let output = self.network.step(sample).map_err(|error| {
                 let mut place = format!("{}: sequence {}, step {step}", self.dataset.path.display(), sequence.name);
                 if let StepError::Missing { feature } = error {

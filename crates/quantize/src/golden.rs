@@ -32,7 +32,7 @@ pub(crate) fn embed(mut model: IntegerModel, data: &Dataset, budget: usize) -> R
     for (at, &sequence) in chosen.iter().enumerate() {
         let sequence = &data.sequences[sequence];
         let take = sequence.steps.min(steps / (chosen.len() - at));
-        inputs.push(raw.sequence(sequence)[..take * width].to_vec());
+        inputs.push(raw.sequence(sequence)?[..take * width].to_vec());
         steps -= take;
     }
     inputs.retain(|samples| !samples.is_empty());

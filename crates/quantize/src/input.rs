@@ -3,7 +3,7 @@
 use emberloop_checkpoint::Checkpoint;
 
 use crate::QuantizeError;
-use crate::calibration::Scaled;
+use crate::calibration::{Scaled, loaded};
 use crate::embedding::quantize_embedding;
 use crate::float_network::{embedding, exp2};
 use crate::integer_model::IntegerInput;
@@ -54,8 +54,8 @@ pub(crate) fn quantize_input(
 
 /// Largest difference between the integer scaler and the float one over values that are not missing.
 fn largest_error(scaled: &Scaled<'_>, feature: usize, integer: impl Fn(f32) -> f64) -> f64 {
-    let pairs = scaled.dataset.sequences.iter().zip(&scaled.sequences);
-    let values = pairs.flat_map(|(raw, scaled)| raw.values.iter().zip(scaled));
+    let pairs = loaded(scaled.dataset).zip(&scaled.sequences);
+    let values = pairs.flat_map(|(raw, scaled)| raw.iter().zip(scaled));
     let values = values.skip(feature).step_by(scaled.width).filter(|(raw, _)| !raw.is_nan());
     values.fold(0.0, |max, (&raw, &scaled)| max.max((integer(raw) - f64::from(scaled)).abs()))
 }

@@ -1,6 +1,6 @@
 //! From a dataset's values to the raw integers that a driver would deliver.
 
-use emberloop_data::Sequence;
+use emberloop_data::{DataError, Sequence};
 use emberloop_engine::from_f32_bits;
 use emberloop_image::{Image, Input};
 
@@ -42,8 +42,11 @@ impl RawConverter {
     }
 
     /// The raw samples of a sequence, `[steps, width]`.
-    pub fn sequence(&self, sequence: &Sequence) -> Vec<i32> {
-        let width = self.width();
-        sequence.values.iter().enumerate().map(|(at, &value)| self.value(at % width, value)).collect()
+    ///
+    /// # Errors
+    /// If they are in a file that cannot be read any more.
+    pub fn sequence(&self, sequence: &Sequence) -> Result<Vec<i32>, DataError> {
+        let (width, values) = (self.width(), sequence.values.read()?);
+        Ok(values.iter().enumerate().map(|(at, &value)| self.value(at % width, value)).collect())
     }
 }

@@ -8,7 +8,7 @@ use emberloop_data::{Dataset, FeatureScale, ScalerKind};
 use emberloop_image::{FeatureScaler, Requantizer, feature_output_range};
 
 use crate::QuantizeError;
-use crate::calibration::Scaled;
+use crate::calibration::{Scaled, loaded};
 use crate::float_network::exp2;
 
 /// The scaled range is at least this many times what calibration showed.
@@ -58,7 +58,7 @@ pub(crate) fn observe(scaled: &Scaled<'_>, dataset: &Dataset, kind: ScalerKind) 
     };
     let width = scaled.width;
     let column = |feature: usize| scaled.sequences.iter().flat_map(move |s| s.iter().skip(feature).step_by(width));
-    let raw = |feature: usize| dataset.sequences.iter().flat_map(move |s| s.values.iter().skip(feature).step_by(width));
+    let raw = |feature: usize| loaded(dataset).flat_map(move |values| values.iter().skip(feature).step_by(width));
     let observe = |feature: usize| {
         let (mut count, mut sum, mut squares, mut scaled_max) = (0.0f64, 0.0, 0.0, 0.0f64);
         for &value in column(feature) {

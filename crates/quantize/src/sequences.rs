@@ -10,13 +10,13 @@ use crate::raw::RawConverter;
 /// The bytes of a `.seq` file: the raw samples of at most `max_sequences` sequences, taken evenly, without outputs.
 ///
 /// # Errors
-/// If the dataset is not what the image was made for.
+/// If the dataset is not what the image was made for, or its file cannot be read any more.
 pub fn write_sequences(image: &Image<'_>, dataset: &Dataset, max_sequences: usize) -> Result<Vec<u8>, QuantizeError> {
     check_dataset(image, dataset)?;
     let raw = RawConverter::new(image);
     let stride = dataset.sequences.len().div_ceil(max_sequences.max(1)).max(1);
     let chosen: Vec<_> = dataset.sequences.iter().step_by(stride).take(max_sequences).collect();
-    let chosen: Vec<Vec<i32>> = chosen.into_iter().map(|sequence| raw.sequence(sequence)).collect();
+    let chosen: Vec<Vec<i32>> = chosen.into_iter().map(|sequence| raw.sequence(sequence)).collect::<Result<_, _>>()?;
     sequence_file(raw.width(), &chosen)
 }
 

@@ -176,7 +176,7 @@ fn a_large_cell_state_gets_a_wider_format() {
     let mut long = recipe.dataset(4, 1);
     for sequence in &mut long.sequences {
         sequence.steps = 300;
-        sequence.values = [-3.0, 7.0, 17.0].repeat(300);
+        sequence.values = [-3.0, 7.0, 17.0].repeat(300).into();
     }
     let quantized = quantize(&counter, &long, &Options::default()).unwrap();
     // 300 steps with a margin of four need ±2048.
@@ -198,7 +198,7 @@ fn regression_is_in_the_targets_own_unit() {
     let quantized = quantize(&recipe.checkpoint(), &recipe.dataset(80, 1), &Options::default()).unwrap();
     let image = Image::parse(&quantized.image).unwrap();
     let mut network = emberloop_engine::Network::new(&image, vec![0; image.memory().words()]).unwrap();
-    let raw = emberloop_quantize::RawConverter::new(&image).sequence(&recipe.dataset(1, 3).sequences[0]);
+    let raw = emberloop_quantize::RawConverter::new(&image).sequence(&recipe.dataset(1, 3).sequences[0]).unwrap();
     let output = network.step(&raw[..3]).unwrap();
     let value = f64::from(output.values()[0]) / f64::from(output.fraction()).exp2();
     assert!((-100.0..200.0).contains(&value), "{value}");

@@ -20,7 +20,7 @@ fn with_features(
         *feature = FeatureScale { offset, scale, fill: offset };
     }
     for (index, sequence) in dataset.sequences.iter_mut().enumerate() {
-        for (at, slot) in sequence.values.iter_mut().enumerate() {
+        for (at, slot) in sequence.values.to_mut().unwrap().iter_mut().enumerate() {
             *slot = value(at % 3, at / 3 + 31 * index);
         }
     }
@@ -86,7 +86,7 @@ fn unscaled_channels_of_all_magnitudes() {
     }
     let mut dataset = recipe.dataset(40, 1);
     for (index, sequence) in dataset.sequences.iter_mut().enumerate() {
-        for (at, value) in sequence.values.iter_mut().enumerate() {
+        for (at, value) in sequence.values.to_mut().unwrap().iter_mut().enumerate() {
             *value = (magnitudes[at % 3] * wave(at % 3, at / 3 + 17 * index)) as f32;
         }
     }
@@ -133,7 +133,7 @@ fn missing_values_are_filled_on_both_sides_alike() {
         let mut dataset = recipe.dataset(60, 1);
         let mut count = 0;
         for sequence in &mut dataset.sequences {
-            for value in sequence.values.iter_mut().step_by(5) {
+            for value in sequence.values.to_mut().unwrap().iter_mut().step_by(5) {
                 *value = f32::NAN;
                 count += 1;
             }
@@ -155,7 +155,7 @@ fn missing_values_are_filled_on_both_sides_alike() {
 fn under_the_policy_error_a_missing_value_names_its_place() {
     let recipe = Recipe::new(CellKind::Rnn);
     let mut dataset = recipe.dataset(3, 1);
-    dataset.sequences[1].values[1] = f32::NAN;
+    dataset.sequences[1].values.to_mut().unwrap()[1] = f32::NAN;
     let error = quantize(&recipe.checkpoint(), &dataset, &Options::default()).unwrap_err().to_string();
     assert!(error.starts_with("synthetic.csv: sequence s1, step 0, channel channel 1: expected a number"), "{error}");
 }
@@ -164,7 +164,7 @@ fn under_the_policy_error_a_missing_value_names_its_place() {
 fn test_sequences_are_written_for_the_firmware() {
     let recipe = Recipe { missing: MissingPolicy::Mean, ..Recipe::new(CellKind::Rnn) };
     let mut dataset = recipe.dataset(10, 1);
-    dataset.sequences[0].values[0] = f32::NAN;
+    dataset.sequences[0].values.to_mut().unwrap()[0] = f32::NAN;
     let quantized = quantize(&recipe.checkpoint(), &dataset, &Options::default()).unwrap();
     let image = Image::parse(&quantized.image).unwrap();
     let bytes = AlignedBytes::new(&write_sequences(&image, &dataset, 4).unwrap());
@@ -174,7 +174,7 @@ fn test_sequences_are_written_for_the_firmware() {
     for (written, index) in sequences.iter().zip([0, 3, 6, 9]) {
         assert_eq!(written.steps(), dataset.sequences[index].steps);
         let samples: Vec<i32> = written.samples().flatten().copied().collect();
-        assert_eq!(samples, raw.sequence(&dataset.sequences[index]));
+        assert_eq!(samples, raw.sequence(&dataset.sequences[index]).unwrap());
     }
     assert_eq!(sequences.iter().next().unwrap().samples().next().unwrap()[0], emberloop_engine::MISSING);
 }

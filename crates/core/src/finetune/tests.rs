@@ -100,7 +100,7 @@ fn tokens_are_translated_to_the_parents_vocabulary() {
         // "a" and "c" have changed places; "d" is new to the parent.
         let vocabulary = [UNKNOWN_TOKEN, "c", "b", "a", "d"].map(String::from).into();
         dataset.inputs = Inputs::Tokens { column: "char".into(), vocabulary };
-        for value in dataset.sequences.iter_mut().flat_map(|sequence| &mut sequence.values) {
+        for value in dataset.sequences.iter_mut().flat_map(|sequence| sequence.values.to_mut().unwrap()) {
             *value = [4.0, 3.0, 2.0, 1.0][*value as usize];
         }
     }
@@ -113,7 +113,7 @@ fn tokens_are_translated_to_the_parents_vocabulary() {
 fn the_scaler_is_kept_unless_it_is_refitted() {
     let parent = parent(Kind::Value);
     let mut splits = fixtures::splits(Kind::Value);
-    for value in splits.train.sequences.iter_mut().flat_map(|sequence| &mut sequence.values) {
+    for value in splits.train.sequences.iter_mut().flat_map(|sequence| sequence.values.to_mut().unwrap()) {
         *value = 3.0 * *value + 1.0;
     }
     let kept = tuned(Kind::Value, &parent, &splits, FinetuneOptions::default());
@@ -128,7 +128,7 @@ fn the_scaler_is_kept_unless_it_is_refitted() {
 fn a_kept_scaler_takes_what_the_configuration_says_of_missing_values() {
     let parent = parent(Kind::Class);
     let mut splits = fixtures::splits(Kind::Class);
-    splits.train.sequences[0].values[0] = f32::NAN;
+    splits.train.sequences[0].values.to_mut().unwrap()[0] = f32::NAN;
     let policy = |config: &Config| {
         let options = (FinetuneOptions::default(), Options::default());
         let tuned = super::finetune(config, &splits, &parent, &options.0, &options.1, &mut Silent);

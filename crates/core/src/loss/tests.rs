@@ -52,11 +52,11 @@ fn a_batch_without_a_single_target_has_no_loss() {
     // The fixture's first step has no target; nothing else is left of the sequence.
     let sequence = &mut train.sequences[0];
     sequence.steps = 1;
-    sequence.values.truncate(2);
+    sequence.values.to_mut().unwrap().truncate(2);
     sequence.target = emberloop_data::SequenceTarget::StepValues(vec![f32::NAN]);
     let prepared = Prepared::new(&train, &scaler, targets.as_ref()).unwrap();
     let target = |order: &[usize]| {
-        let batch = batches(&prepared, order, 5).next().unwrap();
+        let batch = batches(&prepared, order, 5).next().unwrap().unwrap();
         Loss::Mse.target::<NdArray>(&batch, 1.0, &Default::default()).map(|_| Loss::Mse.total(&batch))
     };
     assert_eq!(target(&[0]), None);

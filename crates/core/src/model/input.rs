@@ -28,15 +28,8 @@ impl<B: Backend> Input<B> {
     pub fn new(batch: &Batch, architecture: &Architecture, device: &B::Device) -> Self {
         let Batch { batch: count, steps, channels, ref lengths, .. } = *batch;
         let rows = steps * count;
-        let mut values = Vec::with_capacity(rows * channels);
-        for step in 0..steps {
-            for sequence in 0..count {
-                let start = (sequence * steps + step) * channels;
-                values.extend_from_slice(&batch.inputs[start..start + channels]);
-            }
-        }
         let tokens = architecture.embedding.map(|_| {
-            let ids: Vec<i64> = values.iter().map(|&id| id as i64).collect();
+            let ids: Vec<i64> = batch.inputs.iter().map(|&id| id as i64).collect();
             Tensor::from_data(TensorData::new(ids, [rows]), device)
         });
         let padded = lengths.iter().any(|&length| length < steps);
@@ -49,7 +42,7 @@ impl<B: Backend> Input<B> {
         Self {
             steps,
             batch: count,
-            values: Tensor::from_data(TensorData::new(values, [rows, channels]), device),
+            values: Tensor::from_data(TensorData::new(batch.inputs.clone(), [rows, channels]), device),
             tokens,
             lengths: padded.then(|| lengths.as_slice().into()),
             mean_weights: mean,

@@ -41,21 +41,25 @@ fn every_architecture() -> impl Iterator<Item = Architecture> {
 fn batch(architecture: &Architecture, steps: usize) -> Batch {
     let lengths = vec![4, 1, 6];
     let channels = if architecture.embedding.is_some() { 1 } else { 3 };
-    let mut inputs = vec![0.0; lengths.len() * steps * channels];
+    let mut inputs = vec![0.0; steps * lengths.len() * channels];
     for (sequence, &length) in lengths.iter().enumerate() {
         let mut rng = Rng::keyed(&[sequence as u64]);
-        for value in &mut inputs[sequence * steps * channels..][..length * channels] {
-            *value = if channels == 1 { rng.below(4) as f32 } else { rng.normal() as f32 };
+        for step in 0..length {
+            for value in &mut inputs[(step * lengths.len() + sequence) * channels..][..channels] {
+                *value = if channels == 1 { rng.below(4) as f32 } else { rng.normal() as f32 };
+            }
         }
     }
-    let own = |length: &usize| (0..steps).map(|step| f32::from(u8::from(step < *length))).collect::<Vec<_>>();
-    let mask: Vec<f32> = lengths.iter().flat_map(own).collect();
     let (targets, target_mask) = match architecture.pooling {
-        Pooling::Every => (BatchTargets::StepClasses((0..3 * steps).map(|at| at % 2).collect()), mask.clone()),
+        Pooling::Every => {
+            let own = |step: usize| lengths.iter().map(move |&length| f32::from(u8::from(step < length)));
+            let classes = (0..3 * steps).map(|at| at % 2).collect();
+            (BatchTargets::StepClasses(classes), (0..steps).flat_map(own).collect())
+        }
         Pooling::Last | Pooling::Mean => (BatchTargets::Classes(vec![0, 1, 0]), vec![1.0; 3]),
     };
     let indices = vec![0, 1, 2];
-    Batch { inputs, lengths, indices, batch: 3, steps, channels, outputs: 2, targets, mask, target_mask }
+    Batch { inputs, lengths, indices, batch: 3, steps, channels, outputs: 2, targets, target_mask }
 }
 
 /// The outputs of each sequence's own rows.

@@ -10,6 +10,8 @@
 
 mod autodiff;
 mod cpu;
+#[cfg(any(feature = "cuda", feature = "vulkan"))]
+mod gpu;
 #[cfg(test)]
 mod tests;
 

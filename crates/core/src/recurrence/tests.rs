@@ -141,7 +141,12 @@ fn composed<B: AutodiffBackend>(
 
 #[track_caller]
 fn assert_equal(case: &Case) {
-    let found = case.run::<Ours>(layer);
+    assert_equal_on::<Ours>(case);
+}
+
+#[track_caller]
+fn assert_equal_on<B: AutodiffBackend + RecurrentBackend>(case: &Case) {
+    let found = case.run::<B>(layer);
     let expected = case.run::<Reference>(composed);
     let names = ["output", "values", "input weight", "recurrent weight", "input bias", "recurrent bias", "initial"];
     assert_eq!(found.len(), expected.len());
@@ -182,6 +187,30 @@ fn every_cell_and_option_equals_the_composition() {
                 ..call(cell)
             };
             assert_equal(&Case::new(call, on(4)));
+        }
+    }
+}
+
+/// The kernels have tests of their own in `emberloop-gpu`; this is about the way there and back.
+#[cfg(feature = "vulkan")]
+#[test]
+fn a_vulkan_device_equals_the_composition() {
+    if let Err(reason) = crate::check_device(crate::Device::Vulkan(0)) {
+        assert!(std::env::var_os("EMBERLOOP_REQUIRE_VULKAN").is_none_or(|value| value != "1"), "{reason}");
+        eprintln!("skipped: {reason}");
+        return;
+    }
+    let lengths: Arc<[usize]> = [4, 9, 1, 6, 9].into();
+    for cell in CellKind::ALL {
+        for everything in [false, true] {
+            let call = Call {
+                lengths: everything.then(|| lengths.clone()),
+                reverse: everything,
+                output: if everything { Output::Last } else { Output::Every },
+                truncate: everything.then(|| NonZeroUsize::new(3).unwrap()),
+                ..call(cell)
+            };
+            assert_equal_on::<Autodiff<burn::backend::Vulkan>>(&Case::new(call, everything));
         }
     }
 }

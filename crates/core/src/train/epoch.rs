@@ -8,10 +8,11 @@ use std::{
 
 use burn::module::AutodiffModule;
 use emberloop_checkpoint::Architecture;
-use emberloop_data::Prepared;
+use emberloop_data::{DataError, Prepared};
 
 use super::{
     job::{Job, TrainError, named},
+    order,
     part::{Lesson, Part},
     team::{Team, add},
 };
@@ -23,7 +24,6 @@ use crate::{
     optim::Optimizer,
     progress::{BatchReport, EpochReport, Progress},
     recurrence::TrainBackend,
-    rng::{Purpose, Rng},
     schedule::Schedule,
 };
 
@@ -78,7 +78,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         progress: &mut dyn Progress,
     ) -> Result<Option<EpochReport>, TrainError> {
         let began = Instant::now();
-        let groups = self.groups(epoch);
+        let groups = order::groups(self.train, &self.job.config.training, epoch);
         let steps = groups.chunks(self.job.config.training.accumulate);
         let batches = steps.len();
         let mut outputs = vec![Vec::new(); self.train.len()];
@@ -88,7 +88,9 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
                 return Ok(None);
             }
             learning_rate = schedule.learning_rate(epoch, index, batches);
-            let Some(step) = self.step(self.parts(group, epoch, index), learning_rate, &mut outputs)? else { continue };
+            let Some(step) = self.step(self.parts(group, epoch, index)?, learning_rate, &mut outputs)? else {
+                continue;
+            };
             sum += step.loss * step.total;
             total += step.total;
             norms += step.gradient_norm;
@@ -104,7 +106,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         let trained = began.elapsed().as_secs_f64();
         let seen = evaluate::metrics(&self.job.splits.train, self.job.target_scaler.as_ref(), &outputs);
         let mut metrics = named("", if total > 0.0 { sum / total } else { 0.0 }, &seen);
-        metrics.extend(self.validate());
+        metrics.extend(self.validate()?);
         // Before anything of this epoch is kept: neither a checkpoint nor a resume state can hold such a number.
         if let Some((name, &value)) = metrics.iter().find(|(_, value)| !value.is_finite()) {
             let (split, metric) = match name.strip_prefix("val_") {
@@ -132,31 +134,13 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         }))
     }
 
-    /// The epoch's batches, each a list of sequences.
-    fn groups(&self, epoch: usize) -> Vec<Vec<usize>> {
-        let training = &self.job.config.training;
-        let mut rng = Rng::keyed(&[Purpose::Shuffle as u64, training.seed, epoch as u64]);
-        let mut order: Vec<usize> = (0..self.train.len()).collect();
-        rng.shuffle(&mut order);
-        if !training.bucket_by_length {
-            return order.chunks(training.batch).map(<[usize]>::to_vec).collect();
-        }
-        // Sorting within large random buckets keeps most of the randomness and wastes little on padding.
-        for bucket in order.chunks_mut(BUCKET_BATCHES * training.batch) {
-            bucket.sort_by_key(|&sequence| self.train.steps(sequence));
-        }
-        let mut groups: Vec<Vec<usize>> = order.chunks(training.batch).map(<[usize]>::to_vec).collect();
-        rng.shuffle(&mut groups);
-        groups
-    }
-
     /// The parts of a step: its batches, each divided among the devices.
-    fn parts(&self, batches: &[Vec<usize>], epoch: usize, step: usize) -> Vec<Part> {
+    fn parts(&self, batches: &[Vec<usize>], epoch: usize, step: usize) -> Result<Vec<Part>, DataError> {
         let shares = batches.iter().flat_map(|batch| batch.chunks(batch.len().div_ceil(self.team.size())));
-        let batches: Vec<_> = shares.map(|sequences| self.train.batch(sequences)).collect();
+        let batches: Vec<_> = shares.map(|sequences| self.train.batch(sequences)).collect::<Result<_, _>>()?;
         let total = batches.iter().map(|batch| self.lesson.loss.total(batch)).sum();
         let parts = batches.into_iter().enumerate();
-        parts.map(|(part, batch)| Part { batch, epoch, step, part, total }).collect()
+        Ok(parts.map(|(part, batch)| Part { batch, epoch, step, part, total }).collect())
     }
 
     /// One step of the optimizer, which also fills in the outputs of its sequences; `None` if none of their targets counts.
@@ -206,24 +190,21 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
     }
 
     /// Loss and metrics of the validation split by name; nothing without one.
-    fn validate(&self) -> BTreeMap<String, f64> {
+    fn validate(&self) -> Result<BTreeMap<String, f64>, DataError> {
         if self.validation.is_empty() {
-            return BTreeMap::new();
+            return Ok(BTreeMap::new());
         }
         let network = self.network.valid();
         let architecture = &self.job.architecture;
         let (outputs, loss) =
-            evaluate::outputs(&network, architecture, self.validation, Some(&self.lesson.loss), &self.device);
+            evaluate::outputs(&network, architecture, self.validation, Some(&self.lesson.loss), &self.device)?;
         let metrics = evaluate::metrics(&self.job.splits.validation, self.job.target_scaler.as_ref(), &outputs);
-        named("val_", loss.unwrap_or(0.0), &metrics)
+        Ok(named("val_", loss.unwrap_or(0.0), &metrics))
     }
 }
 
 /// The shortest time that is believed, in seconds: a rate stays finite even by a clock that has not moved.
 const CLOCK_TICK: f64 = 1e-9;
-
-/// A bucket holds this many batches.
-const BUCKET_BATCHES: usize = 50;
 
 fn advice(clip: Option<ClipConfig>, data: &str) -> String {
     let first = match clip {

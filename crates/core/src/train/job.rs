@@ -233,6 +233,7 @@ impl backend::Task for Running<'_> {
                 validation_sequences: validation.len(),
                 parameters: job.architecture.parameters(),
                 device: names(&options.devices),
+                monitor: state.stopping.monitor().to_string(),
             });
             while state.ended.is_none() {
                 let epoch = state.epoch;

@@ -2,6 +2,7 @@
 
 mod epoch;
 mod job;
+mod order;
 mod part;
 mod resume;
 mod stopping;
@@ -113,5 +114,7 @@ pub fn train(
     run(job, options, progress)
 }
 
+#[cfg(test)]
+mod streamed;
 #[cfg(test)]
 mod tests;

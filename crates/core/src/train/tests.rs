@@ -328,7 +328,7 @@ fn a_test_loss_that_is_no_number_leaves_the_model() {
 fn a_test_split_that_cannot_be_scaled_is_refused_before_the_first_epoch() {
     let mut splits = splits(Kind::Value);
     let mut test = splits.validation.clone();
-    test.sequences[0].values[0] = f32::NAN;
+    test.sequences[0].values.to_mut().unwrap()[0] = f32::NAN;
     splits.test = Some(test);
     let folder = tempfile::tempdir().unwrap();
     let error = train(&config(Kind::Value), &splits, &resuming(folder.path()), &mut Silent).unwrap_err();

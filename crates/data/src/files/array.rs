@@ -1,12 +1,17 @@
 //! NumPy arrays of any plain type, out of an NPZ archive or `.npy` files.
 
-use std::io::{Cursor, Read};
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use npyz::{DType, NpyFile, Order, TypeChar};
+use npyz::{DType, NpyFile, NpyHeader, Order, TypeChar};
 use sha2::{Digest, Sha256};
-use zip::ZipArchive;
+use zip::{CompressionMethod, ZipArchive};
 
+use super::element::{BEYOND, Element};
+use super::header;
+use super::stored::Location;
 use crate::error::DataError;
 use crate::names::nearest;
 
@@ -33,30 +38,44 @@ pub(crate) enum Items {
 /// Where arrays come from by name.
 pub(crate) enum Arrays {
     /// An NPZ: names are arrays of the archive.
-    Archive { path: PathBuf, archive: ZipArchive<Cursor<Vec<u8>>>, names: Vec<String>, hash: Sha256 },
+    Archive {
+        path: PathBuf,
+        archive: ZipArchive<BufReader<File>>,
+        names: Vec<String>,
+        /// Bytes of the whole archive.
+        length: u64,
+        /// The member that is read where it stands: its bytes and their checksum.
+        streamed: Option<(String, Range<u64>, u32)>,
+    },
     /// `.npy` files: names are paths relative to `base`.
     Files { base: PathBuf, hash: Sha256 },
 }
 
+/// Whether an array can be read a piece at a time.
+pub(crate) enum Streamable {
+    Yes(Location),
+    /// Why not, and what would help.
+    No(&'static str),
+}
+
 impl Arrays {
     pub(crate) fn open(path: &Path) -> Result<Arrays, DataError> {
-        let bytes = super::bytes(path)?;
-        let mut hash = Sha256::new();
-        hash.update(&bytes);
-        let size = bytes.len();
+        let io = |source| DataError::Io { path: path.to_owned(), source };
+        let file = File::open(path).map_err(io)?;
+        let length = file.metadata().map_err(io)?.len();
         let broken = |error: &dyn std::fmt::Display| DataError::Content {
             path: path.to_owned(),
             place: "archive".into(),
             expected: "a complete NPZ (a zip of .npy arrays)".into(),
-            found: format!("{size} bytes that are none: {error}"),
+            found: format!("{length} bytes that are none: {error}"),
         };
-        let archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| broken(&error))?;
+        let archive = ZipArchive::new(BufReader::new(file)).map_err(|error| broken(&error))?;
         let names = archive
             .file_names()
             .map(|name| Ok(name?.trim_end_matches(".npy").to_owned()))
             .collect::<zip::result::ZipResult<Vec<String>>>()
             .map_err(|error| broken(&error))?;
-        Ok(Arrays::Archive { path: path.to_owned(), archive, names, hash })
+        Ok(Arrays::Archive { path: path.to_owned(), archive, names, length, streamed: None })
     }
 
     /// Whether there is an array of that name.
@@ -67,38 +86,166 @@ impl Arrays {
         }
     }
 
-    pub(crate) fn read(&mut self, name: &str) -> Result<Array, DataError> {
+    /// Refuses a name that is no array of the archive.
+    fn expect(&self, name: &str) -> Result<(), DataError> {
         match self {
-            Arrays::Archive { path, archive, names, .. } => {
-                if !names.iter().any(|known| known == name) {
-                    return Err(DataError::NotThere {
-                        path: path.clone(),
-                        what: "array",
-                        name: name.into(),
-                        nearest: nearest(name, names),
-                        known: names.clone(),
-                    });
+            Arrays::Archive { path, names, .. } if !self.has(name) => Err(DataError::NotThere {
+                path: path.clone(),
+                what: "array",
+                name: name.into(),
+                nearest: nearest(name, names),
+                known: names.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// An array, whole.
+    pub(crate) fn read(&mut self, name: &str) -> Result<Array, DataError> {
+        self.expect(name)?;
+        match self {
+            Arrays::Archive { path, archive, length, .. } => {
+                let unreadable = |error: String| unreadable(path, name, &error);
+                let mut member = archive.by_name(&member(name)).map_err(|error| unreadable(error.to_string()))?;
+                let size = member.size();
+                if member.compression() == CompressionMethod::Stored && size <= *length {
+                    let array = Array::parse(path, name, BufReader::new(&mut member), size)?;
+                    // Whatever is left of it, so that its checksum is looked at.
+                    std::io::copy(&mut member, &mut std::io::sink()).map_err(|error| unreadable(error.to_string()))?;
+                    return Ok(array);
                 }
+                // What a compressed member says of its size may be wrong: how much there is shows when it is there.
                 let mut bytes = Vec::new();
-                let read = archive.by_name(&format!("{name}.npy")).map_err(|error| error.to_string());
-                read.and_then(|mut file| file.read_to_end(&mut bytes).map_err(|error| error.to_string()))
-                    .map_err(|error| unreadable(path, name, &error))?;
-                Array::parse(path, name, &bytes)
+                member.read_to_end(&mut bytes).map_err(|error| unreadable(error.to_string()))?;
+                Array::parse(path, name, bytes.as_slice(), bytes.len() as u64)
             }
             Arrays::Files { base, hash } => {
                 let path = base.join(name);
-                let bytes = super::bytes(&path)?;
-                hash.update(&bytes);
-                Array::parse(&path, "array", &bytes)
+                let io = |source| DataError::Io { path: path.clone(), source };
+                let mut file = File::open(&path).map_err(io)?;
+                let length = hash_file(&mut file, hash, None).map_err(io)?;
+                file.seek(SeekFrom::Start(0)).map_err(io)?;
+                Array::parse(&path, "array", BufReader::new(file), length)
             }
         }
     }
 
-    /// The hash of everything read.
-    pub(crate) fn into_hash(self) -> String {
-        match self {
-            Arrays::Archive { hash, .. } | Arrays::Files { hash, .. } => super::digits(hash),
+    /// Where an array stands, if it can be read a piece at a time, and its shape; no number of it is read.
+    pub(crate) fn locate(&mut self, name: &str) -> Result<(Vec<usize>, Streamable), DataError> {
+        self.expect(name)?;
+        let (path, array, mut file, range) = match self {
+            Arrays::Files { base, .. } => {
+                let path = base.join(name);
+                let io = |source| DataError::Io { path: path.clone(), source };
+                let file = File::open(&path).map_err(io)?;
+                let length = file.metadata().map_err(io)?.len();
+                (path, "array", file, 0..length)
+            }
+            Arrays::Archive { path, archive, length, .. } => {
+                let unreadable = |error: String| unreadable(path, name, &error);
+                let mut member = archive.by_name(&member(name)).map_err(|error| unreadable(error.to_string()))?;
+                let (start, size) = (member.data_start(), member.size());
+                let plain = member.compression() == CompressionMethod::Stored && !member.encrypted();
+                let (Some(start), true) = (start.filter(|start| start + size <= *length), plain) else {
+                    let (header, _) = header::read(&mut member, size).map_err(unreadable)?;
+                    let reason = "they are compressed: save them with numpy.savez, or as .npy";
+                    return Ok((shape(&header), Streamable::No(reason)));
+                };
+                let file = File::open(&*path).map_err(|source| DataError::Io { path: path.clone(), source })?;
+                (path.clone(), name, file, start..start + size)
+            }
+        };
+        let unreadable = |error: String| unreadable(&path, array, &error);
+        file.seek(SeekFrom::Start(range.start)).map_err(|error| unreadable(error.to_string()))?;
+        let (header, begins) = header::read(BufReader::new(&file), range.end - range.start).map_err(unreadable)?;
+        let shape = shape(&header);
+        let Some(element) = Element::of(&header.dtype()) else {
+            return Ok((shape, Streamable::No("they are no plain numbers")));
+        };
+        if header.order() == Order::Fortran {
+            return Ok((shape, Streamable::No("they are in Fortran order: save numpy.ascontiguousarray of them")));
         }
+        let bytes = header.len().checked_mul(element.size() as u64);
+        if bytes.is_none_or(|bytes| bytes > range.end - range.start - begins) {
+            return Err(unreadable("it ends before its last element".into()));
+        }
+        let (name, start) = (array.into(), range.start + begins);
+        Ok((shape.clone(), Streamable::Yes(Location { path, name, file, start, element, shape })))
+    }
+
+    /// Notes that an array stays in its file, so that the hash has it and its checksum is looked at.
+    pub(crate) fn keep_in_file(&mut self, name: &str) -> Result<(), DataError> {
+        match self {
+            Arrays::Archive { path, archive, streamed, .. } => {
+                let file = archive.by_name(&member(name));
+                let file = file.map_err(|error| unreadable(path, name, &error.to_string()))?;
+                let start = file.data_start().unwrap_or(0);
+                *streamed = Some((name.into(), start..start + file.size(), file.crc32()));
+                Ok(())
+            }
+            Arrays::Files { base, hash } => {
+                let path = base.join(name);
+                let hashed = File::open(&path).and_then(|mut file| hash_file(&mut file, hash, None));
+                hashed.map(|_| ()).map_err(|source| DataError::Io { path, source })
+            }
+        }
+    }
+
+    /// The hash of the archive, or of the files in the order in which they were read.
+    pub(crate) fn finish(self) -> Result<String, DataError> {
+        match self {
+            Arrays::Files { hash, .. } => Ok(super::digits(hash)),
+            Arrays::Archive { path, archive, streamed, .. } => {
+                let mut hash = Sha256::new();
+                let mut checked = streamed.as_ref().map(|(_, range, _)| (range.clone(), crc32fast::Hasher::new()));
+                let mut file = archive.into_inner().into_inner();
+                let hashed =
+                    file.seek(SeekFrom::Start(0)).and_then(|_| hash_file(&mut file, &mut hash, checked.as_mut()));
+                hashed.map_err(|source| DataError::Io { path: path.clone(), source })?;
+                if let (Some((name, _, expected)), Some((_, found))) = (streamed, checked)
+                    && found.finalize() != expected
+                {
+                    return Err(unreadable(&path, &name, "Invalid checksum"));
+                }
+                Ok(super::digits(hash))
+            }
+        }
+    }
+}
+
+fn member(name: &str) -> String {
+    format!("{name}.npy")
+}
+
+fn shape(header: &NpyHeader) -> Vec<usize> {
+    header.shape().iter().map(|&size| size as usize).collect()
+}
+
+/// Hashes what is left of a file, and a part of it for its own checksum; returns how many bytes there were.
+fn hash_file(
+    file: &mut File,
+    hash: &mut Sha256,
+    mut part: Option<&mut (Range<u64>, crc32fast::Hasher)>,
+) -> std::io::Result<u64> {
+    let mut bytes = vec![0; 1 << 20];
+    let mut at = 0;
+    loop {
+        let read = match file.read(&mut bytes) {
+            Ok(0) => return Ok(at),
+            Ok(read) => read,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        hash.update(&bytes[..read]);
+        let end = at + read as u64;
+        if let Some((range, checksum)) = part.as_deref_mut()
+            && range.start < end
+            && range.end > at
+        {
+            let (first, last) = (range.start.max(at) - at, range.end.min(end) - at);
+            checksum.update(&bytes[first as usize..last as usize]);
+        }
+        at = end;
     }
 }
 
@@ -111,14 +258,22 @@ fn unreadable(path: &Path, name: &str, problem: &str) -> DataError {
     }
 }
 
+/// The error that an array is not what was expected.
+pub(crate) fn wrong(path: &Path, name: &str, place: &str, expected: &str, found: &str) -> DataError {
+    let place = match place {
+        "" => format!("array {name:?}"),
+        place => format!("array {name:?}, {place}"),
+    };
+    DataError::Content { path: path.to_owned(), place, expected: expected.into(), found: found.into() }
+}
+
 impl Array {
-    fn parse(path: &Path, name: &str, bytes: &[u8]) -> Result<Array, DataError> {
-        let unreadable = |problem: &str| unreadable(path, name, problem);
-        check_size(bytes).map_err(unreadable)?;
-        let file = NpyFile::new(bytes).map_err(|error| unreadable(&error.to_string()))?;
-        let shape: Vec<usize> = file.shape().iter().map(|&size| size as usize).collect();
-        let order = file.order();
-        let items = read_items(file).map_err(|problem| unreadable(&problem))?;
+    /// `size` is how many bytes `reader` has.
+    fn parse(path: &Path, name: &str, mut reader: impl Read, size: u64) -> Result<Array, DataError> {
+        let unreadable = |problem: String| unreadable(path, name, &problem);
+        let (header, _) = header::read(&mut reader, size).map_err(unreadable)?;
+        let (shape, order) = (shape(&header), header.order());
+        let items = read_items(NpyFile::with_header(header, reader)).map_err(unreadable)?;
         let items = match (order, items) {
             (Order::C, items) => items,
             (Order::Fortran, Items::Single(items)) => Items::Single(to_c_order(&shape, &items)),
@@ -131,11 +286,7 @@ impl Array {
 
     /// The error that this array is not what was expected.
     pub(crate) fn wrong(&self, place: &str, expected: &str, found: &str) -> DataError {
-        let place = match place {
-            "" => format!("array {:?}", self.name),
-            place => format!("array {:?}, {place}", self.name),
-        };
-        DataError::Content { path: self.path.clone(), place, expected: expected.into(), found: found.into() }
+        wrong(&self.path, &self.name, place, expected, found)
     }
 
     /// Refuses another shape.
@@ -172,40 +323,25 @@ impl Array {
     }
 }
 
-/// Refuses a header that promises another number of bytes than there are, before anything is allocated by it.
-fn check_size(bytes: &[u8]) -> Result<(), &'static str> {
-    // npyz multiplies the shape unchecked; so the text of the header is looked at first.
-    let header = String::from_utf8_lossy(&bytes[..bytes.len().min(1 << 16)]);
-    let shape = header.split_once("'shape'").and_then(|(_, rest)| rest.split_once('(')?.1.split_once(')'));
-    let Some((shape, _)) = shape else { return Err("its header names no shape") };
-    let sizes = shape.split(',').map(str::trim).filter(|size| !size.is_empty()).map(str::parse::<u64>);
-    let count = sizes.into_iter().try_fold(1u64, |count, size| count.checked_mul(size.ok()?));
-    // One byte is the least that an element takes.
-    match count {
-        Some(count) if count <= bytes.len() as u64 => Ok(()),
-        _ => Err("its shape promises more elements than it has bytes"),
-    }
-}
-
-fn read_items(file: NpyFile<&[u8]>) -> Result<Items, String> {
+fn read_items<R: Read>(file: NpyFile<R>) -> Result<Items, String> {
     let DType::Plain(kind) = file.dtype() else { return Err("its elements are records".into()) };
     let integers = |items: Result<Vec<i64>, std::io::Error>| items.map(Items::Integers);
     let items = match (kind.type_char(), kind.size_field()) {
         (TypeChar::Float, 4) => file.into_vec().map(Items::Single),
         (TypeChar::Float, 8) => file.into_vec().map(Items::Double),
-        (TypeChar::Int, 1) => integers(widen::<i8>(file)),
-        (TypeChar::Int, 2) => integers(widen::<i16>(file)),
-        (TypeChar::Int, 4) => integers(widen::<i32>(file)),
+        (TypeChar::Int, 1) => integers(widen::<i8, R>(file)),
+        (TypeChar::Int, 2) => integers(widen::<i16, R>(file)),
+        (TypeChar::Int, 4) => integers(widen::<i32, R>(file)),
         (TypeChar::Int, 8) => integers(file.into_vec()),
-        (TypeChar::Uint, 1) => integers(widen::<u8>(file)),
-        (TypeChar::Uint, 2) => integers(widen::<u16>(file)),
-        (TypeChar::Uint, 4) => integers(widen::<u32>(file)),
+        (TypeChar::Uint, 1) => integers(widen::<u8, R>(file)),
+        (TypeChar::Uint, 2) => integers(widen::<u16, R>(file)),
+        (TypeChar::Uint, 4) => integers(widen::<u32, R>(file)),
         (TypeChar::Uint, 8) => {
             let wide: Vec<u64> = file.into_vec().map_err(|error| error.to_string())?;
             let narrow: Result<Vec<i64>, _> = wide.into_iter().map(i64::try_from).collect();
-            return narrow.map(Items::Integers).map_err(|_| "a uint64 beyond int64".into());
+            return narrow.map(Items::Integers).map_err(|_| BEYOND.into());
         }
-        (TypeChar::Bool, _) => integers(widen::<bool>(file)),
+        (TypeChar::Bool, _) => integers(widen::<bool, R>(file)),
         (TypeChar::ByteStr | TypeChar::UnicodeStr, _) => file.into_vec().map(Items::Texts),
         _ => {
             let what = match kind.type_char() {
@@ -218,7 +354,7 @@ fn read_items(file: NpyFile<&[u8]>) -> Result<Items, String> {
     items.map_err(|error| error.to_string())
 }
 
-fn widen<T: npyz::Deserialize + Into<i64>>(file: NpyFile<&[u8]>) -> Result<Vec<i64>, std::io::Error> {
+fn widen<T: npyz::Deserialize + Into<i64>, R: Read>(file: NpyFile<R>) -> Result<Vec<i64>, std::io::Error> {
     let items = file.data::<T>().map_err(std::io::Error::other)?;
     items.map(|item| item.map(Into::into)).collect()
 }
@@ -250,15 +386,5 @@ mod tests {
     #[test]
     fn fortran_order_is_turned() {
         assert_eq!(to_c_order(&[2, 3], &[0, 3, 1, 4, 2, 5]), [0, 1, 2, 3, 4, 5]);
-    }
-
-    #[test]
-    fn a_shape_beyond_the_bytes_is_refused() {
-        let promise = |shape: &str| check_size(format!("'shape': ({shape}), }}").as_bytes());
-        assert!(promise("2, 3").is_ok());
-        assert!(promise("5,").is_ok());
-        assert!(promise("4000000000, 4000000000, 4000000000").is_err());
-        assert!(promise("1000").is_err());
-        assert!(promise("x").is_err());
     }
 }

@@ -5,8 +5,11 @@
 //! split's alone.
 
 pub(crate) mod array;
+mod element;
+mod header;
 pub(crate) mod numpy;
 pub(crate) mod rows;
+pub(crate) mod stored;
 pub(crate) mod table;
 
 use std::path::{Path, PathBuf};

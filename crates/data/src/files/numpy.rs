@@ -1,15 +1,19 @@
 //! From the arrays of an NPZ (or `.npy` files) to sequences.
 
+use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::array::{Array, Arrays, Items};
+use super::array::{Array, Arrays, Items, Streamable};
+use super::stored::{Contents, Location, StoredArray};
 use super::{Format, Request, Source, SourceInputs, SourceTargets};
-use crate::config::{DataConfig, TargetColumns};
+use crate::config::{DataConfig, Memory, TargetColumns};
 use crate::dataset::{Sequence, SequenceTarget, TargetPer};
 use crate::error::DataError;
 use crate::names::Names;
+use crate::values::{self, Values};
 
 /// Reads `path`; the other `.npy` files of a configuration are relative to `base`.
 pub(crate) fn read(path: &Path, base: &Path, format: Format, request: Request<'_>) -> Result<Source, DataError> {
@@ -23,7 +27,7 @@ pub(crate) fn read(path: &Path, base: &Path, format: Format, request: Request<'_
         ),
         Format::Npz | Format::Csv { .. } => (Arrays::open(path)?, request.token().unwrap_or(&config.inputs).to_owned()),
     };
-    let x = arrays.read(&input_name)?;
+    let x = inputs_of(&mut arrays, path, &input_name, request, &mut notes)?;
     let (count, steps, width) = input_shape(&x, request)?;
     let y = match (request.targets, target_name(config, format)?) {
         (true, name) => Some(arrays.read(&name)?),
@@ -46,7 +50,7 @@ pub(crate) fn read(path: &Path, base: &Path, format: Format, request: Request<'_
         }
         _ => None,
     };
-    let hash = arrays.into_hash();
+    let hash = arrays.finish()?;
 
     let (targets, target_values) = match y {
         None => (SourceTargets::Absent, vec![SequenceTarget::Absent; count]),
@@ -54,18 +58,112 @@ pub(crate) fn read(path: &Path, base: &Path, format: Format, request: Request<'_
         Some(y) => value_targets(y, &lengths, steps, request)?,
     };
     let (inputs, values) = inputs(x, &lengths, (steps, width), request)?;
+    // A group of many sequences has one text.
+    let mut groups: HashSet<Arc<str>> = HashSet::new();
+    let mut group_of = |index: usize| -> Result<Option<Arc<str>>, DataError> {
+        let Some(group) = &group else { return Ok(None) };
+        let text = group.text(index)?;
+        if !groups.contains(text.as_str()) {
+            groups.insert(text.as_str().into());
+        }
+        Ok(groups.get(text.as_str()).cloned())
+    };
     let mut sequences = Vec::with_capacity(count);
-    for (index, target) in target_values.into_iter().enumerate() {
+    for (index, (target, values)) in target_values.into_iter().zip(values).enumerate() {
         sequences.push(Sequence {
             name: index.to_string(),
             steps: lengths[index],
-            values: values[index * steps * width..][..lengths[index] * width].to_vec(),
+            values,
             target,
-            group: group.as_ref().map(|group| group.text(index)).transpose()?,
+            group: group_of(index)?,
         });
     }
     let path = path.to_owned();
     Ok(Source { path, hash, inputs, targets, target_per: request.target_per(), sequences, notes })
+}
+
+/// The array of inputs: in memory, or where it stands in its file.
+enum InputArray {
+    Loaded(Array),
+    Stored(Location),
+}
+
+impl InputArray {
+    fn shape(&self) -> &[usize] {
+        match self {
+            InputArray::Loaded(array) => &array.shape,
+            InputArray::Stored(location) => &location.shape,
+        }
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            InputArray::Loaded(array) => &array.name,
+            InputArray::Stored(location) => &location.name,
+        }
+    }
+
+    fn wrong(&self, place: &str, expected: &str, found: &str) -> DataError {
+        let (path, name) = match self {
+            InputArray::Loaded(array) => (&array.path, &array.name),
+            InputArray::Stored(location) => (&location.path, &location.name),
+        };
+        super::array::wrong(path, name, place, expected, found)
+    }
+}
+
+/// What `memory = "auto"` leaves in the file: an array that would take more than this, in bytes of float32.
+///
+/// It is a constant, and not a share of the machine's memory, so that a configuration trains alike on every machine: the
+/// order of streamed sequences is another one.
+const LOADED_MOST: u64 = 1 << 30;
+
+/// Reads the inputs, or leaves them where they are, as `memory` says.
+fn inputs_of(
+    arrays: &mut Arrays,
+    path: &Path,
+    name: &str,
+    request: Request<'_>,
+    notes: &mut Vec<String>,
+) -> Result<InputArray, DataError> {
+    let memory = request.config.memory;
+    if memory == Memory::Load {
+        return arrays.read(name).map(InputArray::Loaded);
+    }
+    let (shape, streamable) = arrays.locate(name)?;
+    let bytes = shape.iter().try_fold(4u64, |bytes, &size| bytes.checked_mul(size as u64)).unwrap_or(u64::MAX);
+    let large = bytes > LOADED_MOST;
+    let long = shape.iter().skip(1).fold(1usize, |numbers, &size| numbers.saturating_mul(size)) > u32::MAX as usize
+        || shape.first().is_some_and(|&count| count > u32::MAX as usize);
+    let streamable = match (request.token(), streamable) {
+        (Some(_), _) => Streamable::No("tokens are always read whole"),
+        (None, _) if long => Streamable::No("they are more than 2^32 sequences, or numbers of one"),
+        (None, streamable) => streamable,
+    };
+    let mut note = |what: &str| {
+        let size = bytes as f64 / LOADED_MOST as f64;
+        notes.push(format!("{}: the inputs take {size:.1} GiB as float32 and {what}", path.display()));
+    };
+    match (memory, streamable) {
+        (Memory::Stream, Streamable::No(why)) => {
+            return Err(DataError::Config {
+                key: "memory".into(),
+                problem: format!("expected inputs that can be streamed, found those of {}: {why}", path.display()),
+            });
+        }
+        (Memory::Auto, Streamable::No(why)) if large => note(&format!("cannot be streamed: {why}")),
+        (Memory::Auto, Streamable::Yes(location)) if large => {
+            note("are streamed: read a part at a time, and shuffled in blocks");
+            arrays.keep_in_file(name)?;
+            return Ok(InputArray::Stored(location));
+        }
+        (Memory::Stream, Streamable::Yes(location)) => {
+            arrays.keep_in_file(name)?;
+            return Ok(InputArray::Stored(location));
+        }
+        (Memory::Auto | Memory::Load, _) => {}
+    }
+    arrays.read(name).map(InputArray::Loaded)
 }
 
 fn target_name(config: &DataConfig, format: Format) -> Result<String, DataError> {
@@ -84,8 +182,8 @@ fn target_name(config: &DataConfig, format: Format) -> Result<String, DataError>
 }
 
 /// `(sequences, steps, channels)`.
-fn input_shape(x: &Array, request: Request<'_>) -> Result<(usize, usize, usize), DataError> {
-    let shape = match (x.shape.as_slice(), request.token()) {
+fn input_shape(x: &InputArray, request: Request<'_>) -> Result<(usize, usize, usize), DataError> {
+    let shape = match (x.shape(), request.token()) {
         (&[count, steps], _) => (count, steps, 1),
         (&[count, steps, width], None) => (count, steps, width),
         (shape, token) => {
@@ -95,11 +193,11 @@ fn input_shape(x: &Array, request: Request<'_>) -> Result<(usize, usize, usize),
         }
     };
     if shape.0 == 0 || shape.1 == 0 || shape.2 == 0 {
-        return Err(x.wrong("", "at least one sequence, step and channel", &format!("shape {:?}", x.shape)));
+        return Err(x.wrong("", "at least one sequence, step and channel", &format!("shape {:?}", x.shape())));
     }
     if let Some(names) = request.channels().filter(|names| names.len() != shape.2) {
         let expected = format!("{} channels ({})", names.len(), names.join(", "));
-        return Err(x.wrong("", &expected, &format!("{} (shape {:?})", shape.2, x.shape)));
+        return Err(x.wrong("", &expected, &format!("{} (shape {:?})", shape.2, x.shape())));
     }
     Ok(shape)
 }
@@ -116,46 +214,64 @@ fn lengths(array: &Array, count: usize, steps: usize) -> Result<Vec<usize>, Data
     (0..count).map(length).collect()
 }
 
-/// The inputs' names, and `[n, steps, width]` padding included.
+/// The inputs' names, and the values of each sequence without its padding.
 fn inputs(
-    x: Array,
+    x: InputArray,
     lengths: &[usize],
     (steps, width): (usize, usize),
     request: Request<'_>,
-) -> Result<(SourceInputs, Vec<f32>), DataError> {
-    if let Some(column) = request.token() {
+) -> Result<(SourceInputs, Vec<Values>), DataError> {
+    if let (Some(column), InputArray::Loaded(x)) = (request.token(), &x) {
         let mut tokens = Names::default();
-        let mut values = vec![0.0; lengths.len() * steps];
+        let mut values = Vec::with_capacity(lengths.len());
         for (sequence, &length) in lengths.iter().enumerate() {
-            for step in 0..length {
+            let mut token = |step: usize| {
                 let text = x.text(sequence * steps + step)?;
-                values[sequence * steps + step] = tokens.id(&text, || place(sequence, Some(step))) as f32;
-            }
+                Ok(tokens.id(&text, || place(sequence, Some(step))) as f32)
+            };
+            values.push(Values::from((0..length).map(&mut token).collect::<Result<Vec<f32>, DataError>>()?));
         }
         return Ok((SourceInputs::Tokens { column: column.into(), tokens }, values));
     }
     let names = match request.channels() {
         Some(names) => names.to_vec(),
-        None if width == 1 => vec![x.name.clone()],
-        None => (0..width).map(|channel| format!("{}_{channel}", x.name)).collect(),
+        None if width == 1 => vec![x.name().to_owned()],
+        None => (0..width).map(|channel| format!("{}_{channel}", x.name())).collect(),
     };
-    let (path, name) = (x.path.clone(), x.name.clone());
-    let values = x.into_floats()?;
-    for (sequence, &length) in lengths.iter().enumerate() {
-        let own = &values[sequence * steps * width..][..length * width];
-        if let Some(place) = own.iter().position(|value| value.is_infinite()) {
-            return Err(DataError::Content {
-                path,
-                place: format!(
-                    "array {name:?}, sequence {sequence}, step {}, channel {}",
-                    place / width,
-                    names[place % width]
-                ),
-                expected: "a finite number".into(),
-                found: own[place].to_string(),
-            });
+    let check =
+        |(path, name): (&Path, &str), sequence: usize, own: &[f32]| match own.iter().position(|v| v.is_infinite()) {
+            None => Ok(()),
+            Some(at) => {
+                let place = format!("sequence {sequence}, step {}, channel {}", at / width, names[at % width]);
+                Err(super::array::wrong(path, name, &place, "a finite number", &own[at].to_string()))
+            }
+        };
+    let values = match x {
+        InputArray::Loaded(x) => {
+            let (path, name) = (x.path.clone(), x.name.clone());
+            let all = x.into_floats()?;
+            let own =
+                lengths.iter().zip(all.chunks_exact(steps * width)).enumerate().map(|(sequence, (length, row))| {
+                    let own = &row[..length * width];
+                    check((&path, &name), sequence, own).map(|()| Values::from(own.to_vec()))
+                });
+            own.collect::<Result<_, _>>()?
         }
-    }
+        InputArray::Stored(location) => {
+            let (path, name) = (location.path.clone(), location.name.clone());
+            let array = Arc::new(StoredArray::new(location, steps * width, request.config.shuffle_block)?);
+            let places = lengths.iter().enumerate();
+            let places = places.map(|(sequence, length)| Values::stored(array.clone(), sequence, length * width));
+            let places: Vec<Values> = places.collect();
+            let mut contents = Contents::new(width);
+            values::each(&places, |sequence, own| {
+                contents.add(own);
+                check((&path, &name), sequence, own)
+            })?;
+            array.set_contents(contents);
+            places
+        }
+    };
     Ok((SourceInputs::Channels(names), values))
 }
 

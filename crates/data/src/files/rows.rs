@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::table::{MISSING, Table};
 use super::{Request, Source, SourceTargets};
@@ -13,7 +14,7 @@ use crate::error::DataError;
 pub(crate) struct Track {
     /// The cell of the sequence column; none for one long series.
     name: Option<String>,
-    group: Option<String>,
+    group: Option<Arc<str>>,
     rows: Vec<usize>,
 }
 
@@ -87,7 +88,7 @@ impl Table {
                 found: format!("{:?}", group.names.text(group.rows[other])),
             });
         }
-        track.group = Some(group.names.text(group.rows[first]).to_owned());
+        track.group = Some(group.names.text(group.rows[first]).into());
         Ok(())
     }
 
@@ -97,7 +98,7 @@ impl Table {
             Ok(Sequence {
                 name: track.name.clone().unwrap_or_else(|| "of every row".into()),
                 steps: track.rows.len(),
-                values: self.gather(&self.values, self.width(), &track.rows),
+                values: self.gather(&self.values, self.width(), &track.rows).into(),
                 target: self.whole_target(track, per)?,
                 group: track.group.clone(),
             })
@@ -191,10 +192,10 @@ impl Table {
             windows.sequences.push(Sequence {
                 name: track.name.as_ref().map_or_else(|| lines.clone(), |name| format!("{name}, {lines}")),
                 steps: rows.len(),
-                values: self.gather(&self.values, self.width(), rows),
+                values: self.gather(&self.values, self.width(), rows).into(),
                 target,
                 // Windows of one recording overlap: they belong on one side of a split.
-                group: track.group.clone().or_else(|| track.name.clone()),
+                group: track.group.clone().or_else(|| track.name.as_deref().map(Arc::from)),
             });
         }
         windows

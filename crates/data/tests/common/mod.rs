@@ -62,15 +62,36 @@ impl Npz {
         Npz { archive: zip::ZipWriter::new(std::io::Cursor::new(Vec::new())) }
     }
 
-    pub fn with<T: npyz::AutoSerialize + Clone>(mut self, name: &str, shape: &[u64], items: &[T]) -> Npz {
-        self.archive.start_file(format!("{name}.npy"), zip::write::SimpleFileOptions::default()).unwrap();
-        self.archive.write_all(&npy(shape, items)).unwrap();
+    pub fn with<T: npyz::AutoSerialize + Clone>(self, name: &str, shape: &[u64], items: &[T]) -> Npz {
+        self.with_bytes(name, &npy(shape, items), zip::CompressionMethod::Deflated)
+    }
+
+    /// As `numpy.savez` writes it: not compressed.
+    pub fn stored<T: npyz::AutoSerialize + Clone>(self, name: &str, shape: &[u64], items: &[T]) -> Npz {
+        self.with_bytes(name, &npy(shape, items), zip::CompressionMethod::Stored)
+    }
+
+    /// A member, which need not be an array.
+    pub fn with_bytes(mut self, name: &str, bytes: &[u8], compression: zip::CompressionMethod) -> Npz {
+        let options = zip::write::SimpleFileOptions::default().compression_method(compression);
+        self.archive.start_file(format!("{name}.npy"), options).unwrap();
+        self.archive.write_all(bytes).unwrap();
         self
     }
 
     pub fn bytes(self) -> Vec<u8> {
         self.archive.finish().unwrap().into_inner()
     }
+}
+
+/// The bytes of a `.npy` file in Fortran order, of items that are in that order.
+pub fn fortran_npy<T: npyz::AutoSerialize + Clone>(shape: &[u64], items: &[T]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let options = npyz::WriteOptions::new().default_dtype().shape(shape).order(npyz::Order::Fortran);
+    let mut writer = options.writer(&mut bytes).begin_nd().unwrap();
+    writer.extend(items.iter().cloned()).unwrap();
+    writer.finish().unwrap();
+    bytes
 }
 
 /// The bytes of a `.npy` file.

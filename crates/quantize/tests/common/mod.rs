@@ -140,7 +140,7 @@ impl Recipe {
                 None => self.signal(&checkpoint, steps, &mut random),
             };
             let target = self.target(steps, &mut random);
-            Sequence { name: format!("s{index}"), steps, values, target, group: None }
+            Sequence { name: format!("s{index}"), steps, values: values.into(), target, group: None }
         });
         Dataset {
             sequences: sequences.collect(),
