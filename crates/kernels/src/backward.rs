@@ -38,7 +38,7 @@ pub(crate) struct BackwardChunk<'a, C> {
     pub(crate) layer: Layer,
     pub(crate) rows: Rows<'a>,
     pub(crate) batch: usize,
-    pub(crate) tape: ChunkTape,
+    pub(crate) tape: ChunkTape<'a>,
     pub(crate) weights: &'a Transposed,
     pub(crate) gradients: &'a StateGradients<'a>,
     /// `[T * B, I]`
@@ -57,7 +57,8 @@ impl<C: Cell> Operation for BackwardChunk<'_, C> {
         let _flush = FlushToZero::new();
         let shape = Shape::new(self.layer, self.rows.len());
         let steps = self.rows.steps();
-        let (state, kept_size) = (shape.state(), shape.state() * C::VECTORS);
+        let tape = std::mem::take(&mut self.tape);
+        let (state, kept_size) = (shape.state(), shape.kept_len(C::VECTORS));
         let mut hidden = Buffer::zeros(state);
         let mut second = Buffer::zeros(if C::HAS_SECOND { state } else { 0 });
         let outputs = self.layer.inputs.next_multiple_of(PANEL);
@@ -73,8 +74,8 @@ impl<C: Cell> Operation for BackwardChunk<'_, C> {
             self.start(shape, started..active, &mut hidden, &mut second);
             started = active;
             self.add_hidden(shape, step, active, &mut hidden);
-            let kept = &mut self.tape.kept[step * kept_size..][..kept_size];
-            let slot = |buffer: &'_ Buffer, slot: usize| -> std::ops::Range<usize> {
+            let kept = &mut tape.kept[step * kept_size..][..kept_size];
+            let slot = |buffer: &[f32], slot: usize| -> std::ops::Range<usize> {
                 if buffer.is_empty() { 0..0 } else { slot * state..(slot + 1) * state }
             };
             C::step_back(
@@ -83,9 +84,9 @@ impl<C: Cell> Operation for BackwardChunk<'_, C> {
                     shape,
                     active,
                     weights: self.weights,
-                    before: &self.tape.hidden[step * state..][..state],
-                    second_before: &self.tape.second[slot(&self.tape.second, step)],
-                    second_after: &self.tape.second[slot(&self.tape.second, step + 1)],
+                    before: &tape.hidden[step * state..][..state],
+                    second_before: &tape.second[slot(tape.second, step)],
+                    second_after: &tape.second[slot(tape.second, step + 1)],
                     kept,
                     hidden: &mut hidden,
                     second: &mut second,
@@ -94,7 +95,7 @@ impl<C: Cell> Operation for BackwardChunk<'_, C> {
             if let Some(out) = self.values {
                 let gates = Gates { shape, active, kept, vectors: C::VECTORS, columns: C::INPUT };
                 let transposed = &self.weights.input;
-                s.run(Product { gates, transposed, outputs, out: &mut values, add: false });
+                s.run(Product { gates, transposed, outputs, stride: outputs, out: &mut values, add: false });
                 self.scatter(out, step, active, &values, outputs);
             }
             self.truncate(shape, step, active, &mut hidden, &mut second);
@@ -103,22 +104,17 @@ impl<C: Cell> Operation for BackwardChunk<'_, C> {
                 let count = block.min(steps - step);
                 let steps = Steps {
                     shape,
-                    kept: &self.tape.kept[step * kept_size..],
+                    kept: &tape.kept[step * kept_size..],
                     vectors: C::VECTORS,
                     active: &active_rows[..count],
                 };
                 let left = |values, step, stride, depth| Left { values, step, stride, depth };
                 let operands = Operands {
-                    values: left(
-                        &self.tape.values[step * shape.values()..],
-                        shape.values(),
-                        shape.inputs,
-                        shape.inputs,
-                    ),
-                    hidden: left(&self.tape.hidden[step * state..], state, shape.padded, shape.hidden),
+                    values: left(&tape.values[step * shape.values()..], shape.values(), shape.inputs, shape.inputs),
+                    hidden: left(&tape.hidden[step * state..], state, shape.padded, shape.hidden),
                     // `r * h` of a step stands in the slot after it.
                     second: match C::SECOND {
-                        Some(_) => left(&self.tape.second[(step + 1) * state..], state, shape.padded, shape.hidden),
+                        Some(_) => left(&tape.second[(step + 1) * state..], state, shape.padded, shape.hidden),
                         None => left(&[], 0, 1, 0),
                     },
                     ones: left(&ONES, 0, 1, 1),
@@ -174,7 +170,7 @@ impl<C: Cell> BackwardChunk<'_, C> {
         for (row, values) in values.chunks_exact(stride).enumerate().take(active) {
             let place = self.rows.place(row, step);
             // SAFETY: every row of every chunk is another sequence: no other thread writes these places.
-            unsafe { out.get(place..place + 1) }.copy_from_slice(&values[..self.layer.inputs]);
+            unsafe { out.write(place..place + 1, &values[..self.layer.inputs]) };
         }
     }
 
@@ -203,7 +199,7 @@ impl<C: Cell> BackwardChunk<'_, C> {
                 let place = state * self.batch + self.rows.sequence(row);
                 let from = &from[row * shape.padded..][..shape.hidden];
                 // SAFETY: every row of every chunk is another sequence: no other thread writes these places.
-                unsafe { out.get(place..place + 1) }.copy_from_slice(from);
+                unsafe { out.write(place..place + 1, from) };
             }
         }
     }

@@ -13,32 +13,46 @@ use crate::pool::Buffer;
 use crate::shape::{PANEL, Shape};
 use crate::simd::{Operation, Simd};
 
-/// What a chunk keeps for the backward pass.
-#[derive(Debug)]
-pub(crate) struct ChunkTape {
+/// What a chunk keeps for the backward pass: its part of the tape's memory.
+#[derive(Default)]
+pub(crate) struct ChunkTape<'a> {
     /// `[step][row][input]`, steps in the order of reading
-    pub(crate) values: Buffer,
+    pub(crate) values: &'a mut [f32],
     /// `[step + 1][row][padded unit]`: the hidden state before the first step, then after each
-    pub(crate) hidden: Buffer,
+    pub(crate) hidden: &'a mut [f32],
     /// The same of what a step leaves beside the hidden state, if anything.
-    pub(crate) second: Buffer,
+    pub(crate) second: &'a mut [f32],
     /// `[step][panel][row][vector][unit]`
-    pub(crate) kept: Buffer,
+    pub(crate) kept: &'a mut [f32],
 }
 
-impl ChunkTape {
-    fn new<C: Cell>(shape: Shape, steps: usize) -> Self {
-        let state = shape.state();
-        Self {
-            values: Buffer::new(steps * shape.values()),
-            hidden: Buffer::new((steps + 1) * state),
-            second: Buffer::new(if C::HAS_SECOND { (steps + 1) * state } else { 0 }),
-            kept: Buffer::new(steps * state * C::VECTORS),
-        }
+impl<'a> ChunkTape<'a> {
+    /// Numbers of the four arrays.
+    fn sizes<C: Cell>(shape: Shape, steps: usize) -> [usize; 4] {
+        let states = (steps + 1) * shape.state();
+        let second = if C::HAS_SECOND { states } else { 0 };
+        [steps * shape.values(), states, second, steps * shape.kept_len(C::VECTORS)]
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.values.len() + self.hidden.len() + self.second.len() + self.kept.len()
+    /// The parts of chunks with these sizes and numbers of steps, one after the other in one memory.
+    pub(crate) fn cut<C: Cell>(mut memory: &'a mut [f32], chunks: &[(Shape, usize)]) -> Vec<Self> {
+        let mut take = |size: usize| {
+            // On a cache line each.
+            let (part, rest) = std::mem::take(&mut memory).split_at_mut(size.next_multiple_of(PANEL));
+            memory = rest;
+            &mut part[..size]
+        };
+        let cut = |&(shape, steps): &(Shape, usize)| {
+            let [values, hidden, second, kept] = Self::sizes::<C>(shape, steps).map(&mut take);
+            Self { values, hidden, second, kept }
+        };
+        chunks.iter().map(cut).collect()
+    }
+
+    /// Numbers that [`ChunkTape::cut`] needs.
+    pub(crate) fn len<C: Cell>(chunks: &[(Shape, usize)]) -> usize {
+        let of_chunk = |&(shape, steps): &(Shape, usize)| Self::sizes::<C>(shape, steps);
+        chunks.iter().flat_map(of_chunk).map(|size| size.next_multiple_of(PANEL)).sum()
     }
 }
 
@@ -74,31 +88,33 @@ pub(crate) struct ForwardChunk<'a, C> {
     pub(crate) hidden: Option<&'a Places<'a>>,
     /// `[S * B, H]`
     pub(crate) last: Option<&'a Places<'a>>,
-    /// Whether to keep all steps for a backward pass, or only two at a time.
+    /// Whether to keep all steps for a backward pass, or only one.
     pub(crate) keep: bool,
+    /// Room for all steps, or for one.
+    pub(crate) tape: ChunkTape<'a>,
     pub(crate) cell: PhantomData<C>,
 }
 
 impl<C: Cell> Operation for ForwardChunk<'_, C> {
-    type Output = Option<ChunkTape>;
+    type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) -> Option<ChunkTape> {
+    fn run<S: Simd>(mut self, s: S) {
         let _flush = FlushToZero::new();
         let shape = Shape::new(self.layer, self.rows.len());
         let steps = self.rows.steps();
-        let mut tape = ChunkTape::new::<C>(shape, if self.keep { steps } else { 1 });
-        self.start::<C>(shape, &mut tape);
-        let (state, kept) = (shape.state(), shape.state() * C::VECTORS);
+        let tape = std::mem::take(&mut self.tape);
+        self.start::<C>(shape, tape.hidden, tape.second);
+        let (state, kept) = (shape.state(), shape.kept_len(C::VECTORS));
         for step in 0..steps {
             let active = self.rows.active(step);
             // Where this step stands, and its states before and after; without a tape two slots take turns.
             let (place, before, after) = if self.keep { (step, step, step + 1) } else { (0, step % 2, (step + 1) % 2) };
             let values = &mut tape.values[place * shape.values()..][..shape.values()];
             self.gather(step, active, values);
-            let (hidden_before, hidden_after) = slots(&mut tape.hidden, state, before, after);
+            let (hidden_before, hidden_after) = slots(tape.hidden, state, before, after);
             let (second_before, second_after) =
-                if C::HAS_SECOND { slots(&mut tape.second, state, before, after) } else { (&[][..], &mut [][..]) };
+                if C::HAS_SECOND { slots(tape.second, state, before, after) } else { (&[][..], &mut [][..]) };
             let kept = &mut tape.kept[place * kept..][..kept];
             C::step(
                 s,
@@ -116,7 +132,6 @@ impl<C: Cell> Operation for ForwardChunk<'_, C> {
             );
             self.scatter(shape, step, active, hidden_after, second_after);
         }
-        self.keep.then_some(tape)
     }
 }
 
@@ -135,9 +150,9 @@ fn slots(buffer: &mut [f32], size: usize, read: usize, write: usize) -> (&[f32],
 impl<C> ForwardChunk<'_, C> {
     /// The states before the first step. The units of the padding are zero, and stay so.
     #[inline(always)]
-    fn start<D: Cell>(&self, shape: Shape, tape: &mut ChunkTape) {
-        let hidden = &mut tape.hidden[..shape.state()];
-        let second = if D::HAS_SECOND { &mut tape.second[..shape.state()] } else { &mut [] };
+    fn start<D: Cell>(&self, shape: Shape, hidden: &mut [f32], second: &mut [f32]) {
+        let hidden = &mut hidden[..shape.state()];
+        let second = if D::HAS_SECOND { &mut second[..shape.state()] } else { &mut [] };
         hidden.fill(0.0);
         second.fill(0.0);
         let Some(initial) = self.sequences.initial else { return };
@@ -172,12 +187,12 @@ impl<C> ForwardChunk<'_, C> {
         if let Some(out) = self.hidden {
             if let Some(block) = self.rows.block(step).filter(|_| shape.hidden == shape.padded) {
                 // SAFETY: every row of every chunk is another sequence: no other thread writes these places.
-                unsafe { out.get(block) }.copy_from_slice(hidden);
+                unsafe { out.write(block, hidden) };
             } else {
                 for (row, hidden) in hidden.chunks_exact(shape.padded).enumerate().take(active) {
                     let place = self.rows.place(row, step);
                     // SAFETY: as above.
-                    unsafe { out.get(place..place + 1) }.copy_from_slice(&hidden[..shape.hidden]);
+                    unsafe { out.write(place..place + 1, &hidden[..shape.hidden]) };
                 }
             }
         }
@@ -188,7 +203,7 @@ impl<C> ForwardChunk<'_, C> {
                 let place = state * self.sequences.batch + self.rows.sequence(row);
                 let from = &from[row * shape.padded..][..shape.hidden];
                 // SAFETY: as above.
-                unsafe { out.get(place..place + 1) }.copy_from_slice(from);
+                unsafe { out.write(place..place + 1, from) };
             }
         }
     }

@@ -4,8 +4,8 @@ use std::fmt;
 
 use emberloop_cells::CellKind;
 
-use crate::forward::ChunkTape;
 use crate::plan::Plan;
+use crate::pool::Buffer;
 
 /// A recurrent layer in one direction. Equations: CELLS.md of `emberloop-cells`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +84,8 @@ pub struct States {
 pub struct Tape {
     pub(crate) layer: Layer,
     pub(crate) plan: Plan,
-    pub(crate) chunks: Vec<ChunkTape>,
+    /// Of all chunks, one after the other.
+    pub(crate) memory: Buffer,
 }
 
 impl fmt::Debug for Tape {
@@ -101,7 +102,7 @@ impl fmt::Debug for Tape {
 impl Tape {
     /// Memory that it holds.
     pub fn bytes(&self) -> usize {
-        self.chunks.iter().map(ChunkTape::len).sum::<usize>() * size_of::<f32>()
+        size_of_val(&self.memory[..])
     }
 }
 
@@ -172,7 +173,7 @@ impl Layer {
         assert!(steps > 0 && batch > 0, "a batch has steps and sequences, found {steps} and {batch}");
         check("values", "[T, B, I]", sequences.values, steps * batch * self.inputs);
         if let Some(lengths) = sequences.lengths {
-            assert_eq!(lengths.len(), batch, "lengths: expected [B] = {batch} of them, found {}", lengths.len());
+            assert!(lengths.len() == batch, "lengths: expected [B] = {batch} of them, found {}", lengths.len());
             for (sequence, &length) in lengths.iter().enumerate() {
                 let fits = (1..=steps).contains(&length);
                 assert!(fits, "length of sequence {sequence}: expected 1 to {steps}, found {length}");
@@ -200,5 +201,5 @@ impl Tape {
 
 #[track_caller]
 fn check(what: &str, shape: &str, slice: &[f32], expected: usize) {
-    assert_eq!(slice.len(), expected, "{what}: expected {shape} = {expected} numbers, found {}", slice.len());
+    assert!(slice.len() == expected, "{what}: expected {shape} = {expected} numbers, found {}", slice.len());
 }

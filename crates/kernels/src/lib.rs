@@ -1,7 +1,7 @@
 //! Fused float kernels for recurrent layers: whole sequences, forward and backward through time, on the CPU.
 //!
 //! One call computes one layer in one direction over a padded batch, its input product included. Cells and their equations
-//! are those of `emberloop-cells` (CELLS.md). Training in `emberloop-core` is built on [`forward`] and [`backward`], evaluation on
+//! are those of `emberloop-cells` (CELLS.md). Training in `emberloop-core` is built on [`forward()`] and [`backward()`], evaluation on
 //! [`infer`].
 //!
 //! # Speed
@@ -65,11 +65,15 @@ mod isa;
 mod layer;
 mod math;
 mod pack;
+// Unsafe: outputs that have all been written.
+#[allow(unsafe_code)]
 mod pass;
 // Unsafe: outputs that several threads fill.
 #[allow(unsafe_code)]
 mod places;
 mod plan;
+// Unsafe: advice to the system about memory.
+#[allow(unsafe_code)]
 mod pool;
 mod shape;
 // Unsafe: vector instructions.
@@ -102,7 +106,7 @@ pub fn infer_with(isa: Isa, layer: Layer, weights: &Weights<'_>, sequences: &Seq
     pass::forward(isa, layer, weights, sequences, output, false).0
 }
 
-/// The states of a layer, and what [`backward`] needs.
+/// The states of a layer, and what [`backward()`] needs.
 ///
 /// # Panics
 /// As [`infer`].
@@ -111,7 +115,7 @@ pub fn forward(layer: Layer, weights: &Weights<'_>, sequences: &Sequences<'_>, o
     forward_with(chosen(), layer, weights, sequences, output)
 }
 
-/// [`forward`] with the given instructions.
+/// [`forward()`] with the given instructions.
 ///
 /// # Panics
 /// As [`infer`], or if this CPU lacks them.
@@ -145,10 +149,10 @@ pub fn backward(
     backward_with(chosen(), tape, weights, gradients, wanted, truncate)
 }
 
-/// [`backward`] with the given instructions; a tape may come from others.
+/// [`backward()`] with the given instructions; a tape may come from others.
 ///
 /// # Panics
-/// As [`backward`], or if this CPU lacks them.
+/// As [`backward()`], or if this CPU lacks them.
 #[track_caller]
 pub fn backward_with(
     isa: Isa,

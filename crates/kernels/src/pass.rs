@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 use std::num::NonZeroUsize;
+use std::ops::Range;
 
 use emberloop_cells::CellKind;
 use rayon::prelude::*;
@@ -9,12 +10,14 @@ use rayon::prelude::*;
 use crate::backward::{BackwardChunk, transpose};
 use crate::cells::{Cell, GruAfter, GruBefore, Lstm, Rnn, WeightSums};
 use crate::flush::FlushToZero;
-use crate::forward::{ForwardChunk, matrices, pack};
+use crate::forward::{ChunkTape, ForwardChunk, matrices, pack};
 use crate::isa::Isa;
 use crate::layer::{Gradients, Layer, Output, Sequences, StateGradients, States, Tape, Wanted, Weights};
 use crate::pack::unpack_biases;
-use crate::places::Places;
+use crate::places::Array;
 use crate::plan::Plan;
+use crate::pool::Buffer;
+use crate::shape::Shape;
 
 /// Calls a function that is generic over the cell.
 macro_rules! for_cell {
@@ -52,27 +55,39 @@ fn forward_of<C: Cell>(
 ) -> (States, Tape) {
     let plan = Plan::new(sequences);
     let packed = pack::<C>(isa, layer, weights);
-    let size = sequences.batch * layer.hidden;
-    let mut states = States {
-        hidden: vec![0.0; if output.hidden() { sequences.steps * size } else { 0 }],
-        last: vec![0.0; if output.last() { layer.states() * size } else { 0 }],
-    };
-    let hidden = Places::new(&mut states.hidden, layer.hidden);
-    let last = Places::new(&mut states.last, layer.hidden);
-    let tapes = in_parallel(plan.chunks(), |rows| {
+    let every_step = if output.hidden() { sequences.steps * sequences.batch } else { 0 };
+    let mut hidden = Array::new(every_step, layer.hidden, !plan.is_whole());
+    let last_states = if output.last() { layer.states() * sequences.batch } else { 0 };
+    let mut last = Array::new(last_states, layer.hidden, false);
+    let (hidden_places, last_places) = (hidden.places(), last.places());
+    let chunks = chunks(layer, &plan, keep);
+    let mut memory = Buffer::new(ChunkTape::len::<C>(&chunks));
+    let tapes = ChunkTape::cut::<C>(&mut memory, &chunks);
+    in_parallel(plan.chunks().into_iter().zip(tapes).collect(), |(rows, tape)| {
         isa.run(ForwardChunk::<C> {
             layer,
             rows: plan.rows(rows),
             sequences,
             weights: &packed,
-            hidden: output.hidden().then_some(&hidden),
-            last: output.last().then_some(&last),
+            hidden: output.hidden().then_some(&hidden_places),
+            last: output.last().then_some(&last_places),
             keep,
+            tape,
             cell: PhantomData,
-        })
+        });
     });
-    let chunks = tapes.into_iter().flatten().collect();
-    (states, Tape { layer, plan, chunks })
+    // SAFETY: every step of every sequence was written, and what is no step was cleared; every sequence has a last step.
+    let states = unsafe { States { hidden: hidden.finish(), last: last.finish() } };
+    (states, Tape { layer, plan, memory })
+}
+
+/// The chunks of a batch, and the steps for which each has room in the tape.
+fn chunks(layer: Layer, plan: &Plan, keep: bool) -> Vec<(Shape, usize)> {
+    let chunk = |rows: Range<usize>| {
+        let rows = plan.rows(rows);
+        (Shape::new(layer, rows.len()), if keep { rows.steps() } else { 1 })
+    };
+    plan.chunks().into_iter().map(chunk).collect()
 }
 
 pub(crate) fn backward(
@@ -97,13 +112,15 @@ fn backward_of<C: Cell>(
     wanted: Wanted,
     truncate: Option<NonZeroUsize>,
 ) -> Gradients {
-    let Tape { layer, plan, chunks } = tape;
+    let Tape { layer, plan, mut memory } = tape;
     let transposed = transpose::<C>(isa, layer, weights, wanted);
-    let mut values = vec![0.0; if wanted.values { plan.steps * plan.batch * layer.inputs } else { 0 }];
-    let mut initial = vec![0.0; if wanted.initial { layer.states() * plan.batch * layer.hidden } else { 0 }];
-    let value_places = Places::new(&mut values, layer.inputs);
-    let initial_places = Places::new(&mut initial, layer.hidden);
-    let sums = in_parallel(plan.chunks().into_iter().zip(chunks).collect(), |(rows, tape)| {
+    let every_step = if wanted.values { plan.steps * plan.batch } else { 0 };
+    let mut values = Array::new(every_step, layer.inputs, !plan.is_whole());
+    let initial_states = if wanted.initial { layer.states() * plan.batch } else { 0 };
+    let mut initial = Array::new(initial_states, layer.hidden, false);
+    let (value_places, initial_places) = (values.places(), initial.places());
+    let tapes = ChunkTape::cut::<C>(&mut memory, &chunks(layer, &plan, true));
+    let sums = in_parallel(plan.chunks().into_iter().zip(tapes).collect(), |(rows, tape)| {
         isa.run(BackwardChunk::<C> {
             layer,
             rows: plan.rows(rows),
@@ -117,6 +134,8 @@ fn backward_of<C: Cell>(
             cell: PhantomData,
         })
     });
+    // SAFETY: every step of every sequence was written, and what is no step was cleared; every sequence has a first step.
+    let (values, initial) = unsafe { (values.finish(), initial.finish()) };
     let columns = layer.gates() * layer.hidden;
     let mut gradients = Gradients {
         input: vec![0.0; layer.inputs * columns],

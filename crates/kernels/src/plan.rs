@@ -49,6 +49,11 @@ impl Plan {
         let first = self.whole.then_some(rows.start);
         Rows { plan: self, order: &self.order[rows.clone()], lengths: &self.lengths[rows], first }
     }
+
+    /// Whether every place of a `[T, B, ..]` array is some sequence's own step.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.whole
+    }
 }
 
 /// One chunk's rows.

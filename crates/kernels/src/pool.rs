@@ -9,7 +9,12 @@ use std::sync::{Mutex, PoisonError};
 
 /// Buffers start on a cache line, so that no vector of them spans two.
 const ALIGNMENT: usize = 64;
-const ALIGNMENT_FLOATS: usize = ALIGNMENT / size_of::<f32>();
+
+/// The size of a huge page on x86-64 and on aarch64 with pages of 4 KB. Larger buffers start at a multiple of it.
+///
+/// A tape of more than 8 MB has more pages of 4 KB than the second level of the address translation cache holds entries; without huge
+/// pages the backward pass of an LSTM of 64 units over 100 steps takes 15 % longer than twice the time of 50 steps.
+const HUGE_PAGE: usize = 2 << 20;
 
 /// Numbers whose values are whatever a former use left.
 pub(crate) struct Buffer {
@@ -33,7 +38,8 @@ static POOL: Mutex<Pool> = Mutex::new(Pool { free: Vec::new(), kept: 0, lent: 0,
 impl Buffer {
     /// Of `len` numbers, not cleared.
     pub(crate) fn new(len: usize) -> Self {
-        let needed = len + ALIGNMENT_FLOATS;
+        let alignment = if size_of::<f32>() * len >= HUGE_PAGE { HUGE_PAGE } else { ALIGNMENT };
+        let needed = len + alignment / size_of::<f32>();
         // Classes an eighth apart, so that batches of nearly the same length share their buffers.
         let class = (needed.next_power_of_two() / 16).max(256);
         let size = needed.next_multiple_of(class);
@@ -46,12 +52,16 @@ impl Buffer {
             pool.kept -= if found.is_some() { size } else { 0 };
             found
         };
+        let fresh = found.is_none();
         let store = found.unwrap_or_else(|| vec![0.0; size]);
         // `usize::MAX` where the offset cannot be told: then the start is as good as any.
-        let start = match store.as_ptr().align_offset(ALIGNMENT) {
-            offset if offset < ALIGNMENT_FLOATS => offset,
+        let start = match store.as_ptr().align_offset(alignment) {
+            offset if offset <= size - len => offset,
             _ => 0,
         };
+        if fresh && alignment == HUGE_PAGE {
+            want_huge_pages(&store[start..start + len]);
+        }
         Self { store, start, len }
     }
 
@@ -62,6 +72,18 @@ impl Buffer {
         buffer
     }
 }
+
+/// Asks the system to back the memory with huge pages, where it gives them on request.
+#[cfg(target_os = "linux")]
+fn want_huge_pages(memory: &[f32]) {
+    let len = size_of_val(memory) / HUGE_PAGE * HUGE_PAGE;
+    // SAFETY: the range lies inside memory that we own. The advice changes no contents, and where it fails, which it may
+    // at will (then the memory stays as it was), nothing is lost but speed.
+    unsafe { libc::madvise(memory.as_ptr().cast_mut().cast(), len, libc::MADV_HUGEPAGE) };
+}
+
+#[cfg(not(target_os = "linux"))]
+fn want_huge_pages(_: &[f32]) {}
 
 impl Drop for Buffer {
     fn drop(&mut self) {

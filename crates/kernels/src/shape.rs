@@ -37,6 +37,11 @@ impl Shape {
         self.rows * self.padded
     }
 
+    /// Numbers that one step keeps.
+    pub(crate) fn kept_len(self, vectors: usize) -> usize {
+        self.rows * self.padded * vectors
+    }
+
     /// Where vector 0 of `row` and the unit `unit` stands in what a step keeps: `[panel][row][vectors][PANEL]`. This layout keeps what
     /// one tile writes, and what one product reads, together: with rows of 1 or 2 KB all rows would compete for the same places
     /// of the first-level cache.

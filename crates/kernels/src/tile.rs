@@ -57,16 +57,25 @@ pub(crate) fn load_vectors<S: Simd, const N: usize>(s: S, kept: &[f32]) -> [S::V
     vectors
 }
 
-/// `sums[r][n] += left[r][k] * right[k][n]`, one k after the other.
+/// The opposite of [`load_vectors`].
+#[inline(always)]
+pub(crate) fn store_vectors<S: Simd, const N: usize>(s: S, vectors: [S::Vector; N], kept: &mut [f32]) {
+    let kept = &mut kept[..(N - 1) * PANEL + S::LANES];
+    for n in 0..N {
+        s.store(vectors[n], &mut kept[n * PANEL..]);
+    }
+}
+
+/// `sums[r][n] + left[r][k] * right[k][n]`, one k after the other. By value: a caller that goes through the sums in a loop
+/// that is not unrolled must not force them into memory here.
 #[inline(always)]
 pub(crate) fn accumulate<S: Simd, const R: usize, const N: usize>(
     s: S,
-    sums: &mut Sums<S, R, N>,
-    left: &[&[f32]; R],
+    mut sums: Sums<S, R, N>,
+    mut left: [&[f32]; R],
     right: &[f32],
-) {
+) -> Sums<S, R, N> {
     let depth = left[0].len();
-    let mut left = *left;
     for row in &mut left {
         // All of one length, which the compiler then knows: no check is left in the loop.
         *row = &row[..depth];
@@ -85,6 +94,7 @@ pub(crate) fn accumulate<S: Simd, const R: usize, const N: usize>(
             }
         }
     }
+    sums
 }
 
 /// What a step keeps, seen as the left operand of a backward product.
@@ -104,8 +114,10 @@ pub(crate) struct Product<'a> {
     pub(crate) gates: Gates<'a>,
     /// From `Matrix::pack_transposed`.
     pub(crate) transposed: &'a [f32],
-    /// A multiple of [`PANEL`]: numbers per row of `out`.
+    /// A multiple of [`PANEL`].
     pub(crate) outputs: usize,
+    /// Numbers from one row of `out` to the next.
+    pub(crate) stride: usize,
     pub(crate) out: &'a mut [f32],
     /// `+=`
     pub(crate) add: bool,
@@ -116,16 +128,16 @@ impl Operation for Product<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { gates, transposed, outputs, out, add } = self;
+        let Self { gates, transposed, outputs, stride, out, add } = self;
         let depth = gates.shape.padded * gates.columns.gates.len();
         let mut start = 0;
         for vectors in groups(outputs, S::LANES) {
             let group = &transposed[start * depth..][..vectors * S::LANES * depth];
             match vectors {
-                1 => product_group::<S, 1>(s, gates, group, start, outputs, out, add),
-                2 => product_group::<S, 2>(s, gates, group, start, outputs, out, add),
-                3 => product_group::<S, 3>(s, gates, group, start, outputs, out, add),
-                _ => product_group::<S, 4>(s, gates, group, start, outputs, out, add),
+                1 => product_group::<S, 1>(s, gates, group, start, stride, out, add),
+                2 => product_group::<S, 2>(s, gates, group, start, stride, out, add),
+                3 => product_group::<S, 3>(s, gates, group, start, stride, out, add),
+                _ => product_group::<S, 4>(s, gates, group, start, stride, out, add),
             }
             start += vectors * S::LANES;
         }
@@ -139,7 +151,7 @@ fn product_group<S: Simd, const N: usize>(
     gates: Gates<'_>,
     group: &[f32],
     start: usize,
-    outputs: usize,
+    out_stride: usize,
     out: &mut [f32],
     add: bool,
 ) {
@@ -149,10 +161,10 @@ fn product_group<S: Simd, const N: usize>(
         let left = &gates.kept[panel * gates.shape.rows * stride + gates.columns.first * PANEL..];
         let mut first = 0;
         for rows in split(gates.active, S::ROWS[N]) {
-            let out = &mut out[first * outputs + start..];
+            let out = &mut out[first * out_stride + start..];
             let from_zero = panel == 0 && !add;
             for_rows!(rows, S::ROWS[N], R => {
-                product_tile::<S, R, N>(s, &rows_of::<R>(left, first, stride, depth), right, out, outputs, from_zero)
+                product_tile::<S, R, N>(s, rows_of::<R>(left, first, stride, depth), right, out, out_stride, from_zero)
             });
             first += rows;
         }
@@ -162,7 +174,7 @@ fn product_group<S: Simd, const N: usize>(
 #[inline(always)]
 fn product_tile<S: Simd, const R: usize, const N: usize>(
     s: S,
-    left: &[&[f32]; R],
+    left: [&[f32]; R],
     right: &[f32],
     out: &mut [f32],
     stride: usize,
@@ -176,7 +188,7 @@ fn product_tile<S: Simd, const R: usize, const N: usize>(
             }
         }
     }
-    accumulate(s, &mut sums, left, right);
+    let sums = accumulate(s, sums, left, right);
     for r in 0..R {
         for n in 0..N {
             s.store(sums[r][n], &mut out[r * stride + n * S::LANES..]);
@@ -258,11 +270,16 @@ fn gradient_tile<S: Simd, const R: usize, const N: usize>(
         }
     }
     let size = steps.shape.panels() * steps.shape.rows * steps.vectors * PANEL;
+    let width = steps.vectors * PANEL;
     for (step, &active) in steps.active.iter().enumerate() {
-        let left_rows = left.values[step * left.step..].chunks_exact(left.stride);
-        let gates = steps.kept[step * size + place..].chunks(steps.vectors * PANEL);
-        for (left, gates) in left_rows.zip(gates).take(active) {
-            let left: &[f32; R] = left[start..].first_chunk().expect("a tile of columns");
+        let mut left_rows = &left.values[step * left.step + start..];
+        let mut gates = &steps.kept[step * size + place..];
+        for row in 0..active {
+            if row > 0 {
+                left_rows = &left_rows[left.stride..];
+                gates = &gates[width..];
+            }
+            let left: &[f32; R] = left_rows.first_chunk().expect("a tile of columns");
             let vectors: [S::Vector; N] = load_vectors(s, gates);
             for r in 0..R {
                 let value = s.splat(left[r]);

@@ -5,9 +5,8 @@ use super::{Cell, Operands, Step, StepBack, WeightSums, block_of, gradients_of};
 use crate::math::{tanh, two_sigmoids};
 use crate::pack::Columns;
 use crate::plan::split;
-use crate::shape::PANEL;
 use crate::simd::Simd;
-use crate::tile::{Gates, Product, Steps, accumulate, for_rows, load_vectors, rows_of, same_in_rows};
+use crate::tile::{Gates, Product, Steps, accumulate, for_rows, load_vectors, rows_of, same_in_rows, store_vectors};
 
 pub(crate) struct GruAfter;
 
@@ -42,7 +41,7 @@ impl Cell for GruAfter {
         for unit in (0..shape.padded).step_by(S::LANES) {
             for row in 0..step.active {
                 let state = row * shape.padded + unit;
-                let kept = &mut step.kept[shape.kept(VECTORS, row, unit)..][..3 * PANEL + S::LANES];
+                let kept = &mut step.kept[shape.kept(VECTORS, row, unit)..];
                 let [n, r, z, bracket] = load_vectors(s, kept);
                 let hidden = s.load(&step.hidden[state..]);
                 let through_update = s.mul(hidden, z);
@@ -52,9 +51,7 @@ impl Cell for GruAfter {
                 let to_reset = s.mul(s.mul(to_bracket, bracket), s.sub(one, r));
                 let change = s.sub(s.load(&step.before[state..]), n);
                 let to_update = s.mul(s.mul(through_update, change), s.sub(one, z));
-                for (vector, gradient) in [to_new, to_reset, to_update, to_bracket].into_iter().enumerate() {
-                    s.store(gradient, &mut kept[vector * PANEL..]);
-                }
+                store_vectors(s, [to_new, to_reset, to_update, to_bracket], kept);
                 s.store(through_update, &mut step.hidden[state..]);
             }
         }
@@ -62,6 +59,7 @@ impl Cell for GruAfter {
             gates: Gates { shape, active: step.active, kept: step.kept, vectors: VECTORS, columns: RECURRENT },
             transposed: &step.weights.recurrent,
             outputs: shape.padded,
+            stride: shape.padded,
             out: step.hidden,
             add: true,
         });
@@ -85,9 +83,9 @@ fn tile<S: Simd, const R: usize>(s: S, step: &mut Step<'_>, block: usize, first:
     let width = 3 * S::LANES;
     let bias = block_of(&step.weights.bias, block, VECTORS * S::LANES);
     // n, r, z: after the input product r and z go on, and n waits.
-    let mut sums = same_in_rows::<S, R, 3>(s, bias);
+    let sums = same_in_rows::<S, R, 3>(s, bias);
     let input = block_of(&step.weights.input, block, shape.inputs * width);
-    accumulate(s, &mut sums, &rows_of(step.values, first, shape.inputs, shape.inputs), input);
+    let mut sums = accumulate(s, sums, rows_of(step.values, first, shape.inputs, shape.inputs), input);
     let mut new = [s.splat(0.0); R];
     let bracket = s.load(&bias[3 * S::LANES..]);
     for r in 0..R {
@@ -96,18 +94,22 @@ fn tile<S: Simd, const R: usize>(s: S, step: &mut Step<'_>, block: usize, first:
         sums[r] = [reset, update, bracket];
     }
     let recurrent = block_of(&step.weights.recurrent, block, shape.hidden * width);
-    accumulate(s, &mut sums, &rows_of(step.before, first, shape.padded, shape.hidden), recurrent);
+    let sums = accumulate(s, sums, rows_of(step.before, first, shape.padded, shape.hidden), recurrent);
     let unit = block * S::LANES;
+    let (mut resets, mut updates) = (new, new);
     for r in 0..R {
-        let [reset, update, bracket] = sums[r];
-        let (reset, update) = two_sigmoids(s, reset, update);
-        let n = tanh(s, s.mul_add(reset, bracket, new[r]));
-        let kept = &mut step.kept[shape.kept(VECTORS, first + r, unit)..][..3 * PANEL + S::LANES];
-        for (vector, value) in [n, reset, update, bracket].into_iter().enumerate() {
-            s.store(value, &mut kept[vector * PANEL..]);
-        }
+        (resets[r], updates[r]) = (sums[r][0], sums[r][1]);
+    }
+    let (resets, updates) = two_sigmoids(s, resets, updates);
+    for r in 0..R {
+        new[r] = s.mul_add(resets[r], sums[r][2], new[r]);
+    }
+    let new = tanh(s, new);
+    for r in 0..R {
+        let kept = &mut step.kept[shape.kept(VECTORS, first + r, unit)..];
+        store_vectors(s, [new[r], resets[r], updates[r], sums[r][2]], kept);
         let state = (first + r) * shape.padded + unit;
-        let change = s.sub(s.load(&step.before[state..]), n);
-        s.store(s.mul_add(update, change, n), &mut step.after[state..]);
+        let change = s.sub(s.load(&step.before[state..]), new[r]);
+        s.store(s.mul_add(updates[r], change, new[r]), &mut step.after[state..]);
     }
 }

@@ -6,7 +6,7 @@ use crate::pack::Columns;
 use crate::plan::split;
 use crate::shape::PANEL;
 use crate::simd::Simd;
-use crate::tile::{Gates, Product, Steps, WeightGradient, accumulate, for_rows, rows_of, same_in_rows};
+use crate::tile::{Gates, Product, Steps, WeightGradient, accumulate, for_rows, rows_of, same_in_rows, store_vectors};
 
 pub(crate) struct GruBefore;
 
@@ -65,6 +65,7 @@ impl Cell for GruBefore {
             gates: Gates { shape, active: step.active, kept: step.kept, vectors: VECTORS, columns: SECOND },
             transposed: &step.weights.second,
             outputs: shape.padded,
+            stride: shape.padded,
             out: step.second,
             add: false,
         });
@@ -83,6 +84,7 @@ impl Cell for GruBefore {
             gates: Gates { shape, active: step.active, kept: step.kept, vectors: VECTORS, columns: RECURRENT },
             transposed: &step.weights.recurrent,
             outputs: shape.padded,
+            stride: shape.padded,
             out: step.hidden,
             add: true,
         });
@@ -111,9 +113,9 @@ impl Cell for GruBefore {
 #[inline(always)]
 fn gates_tile<S: Simd, const R: usize>(s: S, step: &mut Step<'_>, block: usize, first: usize) {
     let shape = step.shape;
-    let mut sums = same_in_rows::<S, R, 3>(s, block_of(&step.weights.bias, block, VECTORS * S::LANES));
+    let sums = same_in_rows::<S, R, 3>(s, block_of(&step.weights.bias, block, VECTORS * S::LANES));
     let input = block_of(&step.weights.input, block, shape.inputs * 3 * S::LANES);
-    accumulate(s, &mut sums, &rows_of(step.values, first, shape.inputs, shape.inputs), input);
+    let sums = accumulate(s, sums, rows_of(step.values, first, shape.inputs, shape.inputs), input);
     let mut gates = [[s.splat(0.0); 2]; R];
     for r in 0..R {
         let [new, reset, update] = sums[r];
@@ -121,15 +123,18 @@ fn gates_tile<S: Simd, const R: usize>(s: S, step: &mut Step<'_>, block: usize, 
         gates[r] = [reset, update];
     }
     let recurrent = block_of(&step.weights.recurrent, block, shape.hidden * 2 * S::LANES);
-    accumulate(s, &mut gates, &rows_of(step.before, first, shape.padded, shape.hidden), recurrent);
+    let gates = accumulate(s, gates, rows_of(step.before, first, shape.padded, shape.hidden), recurrent);
     let unit = block * S::LANES;
+    let (mut resets, mut updates) = ([s.splat(0.0); R], [s.splat(0.0); R]);
     for r in 0..R {
-        let (reset, update) = two_sigmoids(s, gates[r][0], gates[r][1]);
-        let kept = &mut step.kept[shape.kept(VECTORS, first + r, unit) + PANEL..][..PANEL + S::LANES];
-        s.store(reset, kept);
-        s.store(update, &mut kept[PANEL..]);
+        [resets[r], updates[r]] = gates[r];
+    }
+    let (resets, updates) = two_sigmoids(s, resets, updates);
+    for r in 0..R {
+        let kept = &mut step.kept[shape.kept(VECTORS, first + r, unit) + PANEL..];
+        store_vectors(s, [resets[r], updates[r]], kept);
         let state = (first + r) * shape.padded + unit;
-        s.store(s.mul(reset, s.load(&step.before[state..])), &mut step.second_after[state..]);
+        s.store(s.mul(resets[r], s.load(&step.before[state..])), &mut step.second_after[state..]);
     }
 }
 
@@ -142,9 +147,14 @@ fn new_tile<S: Simd, const R: usize>(s: S, step: &mut Step<'_>, block: usize, fi
         sums[r] = [s.load(&step.kept[shape.kept(VECTORS, first + r, unit)..])];
     }
     let weights = block_of(&step.weights.second, block, shape.hidden * S::LANES);
-    accumulate(s, &mut sums, &rows_of(step.second_after, first, shape.padded, shape.hidden), weights);
+    let sums = accumulate(s, sums, rows_of(step.second_after, first, shape.padded, shape.hidden), weights);
+    let mut new = [s.splat(0.0); R];
     for r in 0..R {
-        let n = tanh(s, sums[r][0]);
+        new[r] = sums[r][0];
+    }
+    let new = tanh(s, new);
+    for r in 0..R {
+        let n = new[r];
         let kept = &mut step.kept[shape.kept(VECTORS, first + r, unit)..][..2 * PANEL + S::LANES];
         s.store(n, kept);
         let update = s.load(&kept[2 * PANEL..]);

@@ -1,16 +1,17 @@
 //! LSTM. A step keeps i, f, g and o; the cell state is kept beside the hidden state, and its tanh is computed again on the way back.
 
 use super::{Cell, Operands, Step, StepBack, WeightSums, block_of, gradients_of};
-use crate::math::{tanh, three_sigmoids_and_tanh};
+use crate::math::{lstm_gates, tanh};
 use crate::pack::Columns;
 use crate::plan::split;
-use crate::shape::PANEL;
 use crate::simd::Simd;
-use crate::tile::{Gates, Product, Steps, accumulate, for_rows, load_vectors, rows_of, same_in_rows};
+use crate::tile::{Gates, Product, Steps, accumulate, for_rows, load_vectors, rows_of, same_in_rows, store_vectors};
 
 pub(crate) struct Lstm;
 
 const VECTORS: usize = 4;
+/// Rows whose gates go back in step.
+const GROUP: usize = 4;
 const ALL: Columns = Columns { gates: &[0, 1, 2, 3], first: 0 };
 
 impl Cell for Lstm {
@@ -34,34 +35,22 @@ impl Cell for Lstm {
     #[inline(always)]
     fn step_back<S: Simd>(s: S, step: StepBack<'_>) {
         let shape = step.shape;
-        let one = s.splat(1.0);
+        let mut step = step;
         for unit in (0..shape.padded).step_by(S::LANES) {
-            for row in 0..step.active {
-                let state = row * shape.padded + unit;
-                let kept = &mut step.kept[shape.kept(VECTORS, row, unit)..][..3 * PANEL + S::LANES];
-                let [i, f, g, o] = load_vectors(s, kept);
-                let squashed = tanh(s, s.load(&step.second_after[state..]));
-                let hidden = s.load(&step.hidden[state..]);
-                let through_output = s.mul(hidden, o);
-                // The gradient of the cell state: carried, and through h = o tanh(c).
-                let cell = s.load(&step.second[state..]);
-                let cell = s.add(cell, s.neg_mul_add(s.mul(through_output, squashed), squashed, through_output));
-                let to_output = s.mul(s.mul(through_output, squashed), s.sub(one, o));
-                let input = s.mul(cell, i);
-                let to_input = s.mul(s.mul(input, g), s.sub(one, i));
-                let to_candidate = s.neg_mul_add(s.mul(input, g), g, input);
-                let forget = s.mul(cell, f);
-                let to_forget = s.mul(s.mul(forget, s.load(&step.second_before[state..])), s.sub(one, f));
-                for (vector, gradient) in [to_input, to_forget, to_candidate, to_output].into_iter().enumerate() {
-                    s.store(gradient, &mut kept[vector * PANEL..]);
-                }
-                s.store(forget, &mut step.second[state..]);
+            let mut row = 0;
+            while row + GROUP <= step.active {
+                rows_back::<S, GROUP>(s, &mut step, row, unit);
+                row += GROUP;
+            }
+            for row in row..step.active {
+                rows_back::<S, 1>(s, &mut step, row, unit);
             }
         }
         s.run(Product {
             gates: Gates { shape, active: step.active, kept: step.kept, vectors: VECTORS, columns: ALL },
             transposed: &step.weights.recurrent,
             outputs: shape.padded,
+            stride: shape.padded,
             out: step.hidden,
             add: false,
         });
@@ -83,22 +72,77 @@ impl Cell for Lstm {
 fn tile<S: Simd, const R: usize>(s: S, step: &mut Step<'_>, block: usize, first: usize) {
     let shape = step.shape;
     let width = VECTORS * S::LANES;
-    let mut sums = same_in_rows::<S, R, 4>(s, block_of(&step.weights.bias, block, width));
+    let sums = same_in_rows::<S, R, 4>(s, block_of(&step.weights.bias, block, width));
     let recurrent = block_of(&step.weights.recurrent, block, shape.hidden * width);
-    accumulate(s, &mut sums, &rows_of(step.before, first, shape.padded, shape.hidden), recurrent);
+    let sums = accumulate(s, sums, rows_of(step.before, first, shape.padded, shape.hidden), recurrent);
     let input = block_of(&step.weights.input, block, shape.inputs * width);
-    accumulate(s, &mut sums, &rows_of(step.values, first, shape.inputs, shape.inputs), input);
+    let sums = accumulate(s, sums, rows_of(step.values, first, shape.inputs, shape.inputs), input);
     let unit = block * S::LANES;
-    for r in 0..R {
-        let [i, f, g, o] = sums[r];
-        let [i, f, o, g] = three_sigmoids_and_tanh(s, i, f, o, g);
-        let kept = &mut step.kept[shape.kept(VECTORS, first + r, unit)..][..3 * PANEL + S::LANES];
-        for (vector, gate) in [i, f, g, o].into_iter().enumerate() {
-            s.store(gate, &mut kept[vector * PANEL..]);
+    let (mut cells, mut outputs) = ([s.splat(0.0); R], [s.splat(0.0); R]);
+    let mut r = 0;
+    while r + 2 <= R {
+        let rows = lstm_gates(s, [sums[r], sums[r + 1]]);
+        for (row, gates) in rows.into_iter().enumerate() {
+            (cells[r + row], outputs[r + row]) = keep(s, step, gates, first + r + row, unit);
         }
-        let state = (first + r) * shape.padded + unit;
-        let cell = s.mul_add(f, s.load(&step.second_before[state..]), s.mul(i, g));
-        s.store(cell, &mut step.second_after[state..]);
-        s.store(s.mul(o, tanh(s, cell)), &mut step.after[state..]);
+        r += 2;
+    }
+    if r < R {
+        let [gates] = lstm_gates(s, [sums[r]]);
+        (cells[r], outputs[r]) = keep(s, step, gates, first + r, unit);
+    }
+    let squashed = tanh(s, cells);
+    for r in 0..R {
+        s.store(s.mul(outputs[r], squashed[r]), &mut step.after[(first + r) * shape.padded + unit..]);
+    }
+}
+
+/// Keeps the gates, and gives the cell state after the step and the output gate.
+#[inline(always)]
+fn keep<S: Simd>(
+    s: S,
+    step: &mut Step<'_>,
+    gates: [S::Vector; VECTORS],
+    row: usize,
+    unit: usize,
+) -> (S::Vector, S::Vector) {
+    store_vectors(s, gates, &mut step.kept[step.shape.kept(VECTORS, row, unit)..]);
+    let [i, f, g, o] = gates;
+    let state = row * step.shape.padded + unit;
+    let cell = s.mul_add(f, s.load(&step.second_before[state..]), s.mul(i, g));
+    s.store(cell, &mut step.second_after[state..]);
+    (cell, o)
+}
+
+/// `M` rows' gates to gradients of their pre-activations, and the gradient of the cell state to that before the step.
+#[inline(always)]
+fn rows_back<S: Simd, const M: usize>(s: S, step: &mut StepBack<'_>, row: usize, unit: usize) {
+    let shape = step.shape;
+    let one = s.splat(1.0);
+    let mut cells = [s.splat(0.0); M];
+    for m in 0..M {
+        cells[m] = s.load(&step.second_after[(row + m) * shape.padded + unit..]);
+    }
+    let squashed = tanh(s, cells);
+    for m in 0..M {
+        let state = (row + m) * shape.padded + unit;
+        let kept = &mut step.kept[shape.kept(VECTORS, row + m, unit)..];
+        let [i, f, g, o] = load_vectors(s, kept);
+        let hidden = s.load(&step.hidden[state..]);
+        let through_output = s.mul(hidden, o);
+        // The gradient of the cell state: carried, and through h = o tanh(c).
+        let cell = s.load(&step.second[state..]);
+        let shown = s.mul(through_output, squashed[m]);
+        let cell = s.add(cell, s.neg_mul_add(shown, squashed[m], through_output));
+        let input = s.mul(cell, i);
+        let forget = s.mul(cell, f);
+        let gradients = [
+            s.mul(s.mul(input, g), s.sub(one, i)),
+            s.mul(s.mul(forget, s.load(&step.second_before[state..])), s.sub(one, f)),
+            s.neg_mul_add(s.mul(input, g), g, input),
+            s.mul(shown, s.sub(one, o)),
+        ];
+        store_vectors(s, gradients, kept);
+        s.store(forget, &mut step.second[state..]);
     }
 }

@@ -43,6 +43,7 @@ impl Cell for Rnn {
             gates: Gates { shape, active: step.active, kept: step.kept, vectors: 1, columns: ALL },
             transposed: &step.weights.recurrent,
             outputs: shape.padded,
+            stride: shape.padded,
             out: step.hidden,
             add: false,
         });
@@ -63,15 +64,19 @@ impl Cell for Rnn {
 #[inline(always)]
 fn tile<S: Simd, const R: usize>(s: S, step: &mut Step<'_>, block: usize, first: usize) {
     let shape = step.shape;
-    let mut sums = same_in_rows::<S, R, 1>(s, block_of(&step.weights.bias, block, S::LANES));
+    let sums = same_in_rows::<S, R, 1>(s, block_of(&step.weights.bias, block, S::LANES));
     let recurrent = block_of(&step.weights.recurrent, block, shape.hidden * S::LANES);
-    accumulate(s, &mut sums, &rows_of(step.before, first, shape.padded, shape.hidden), recurrent);
+    let sums = accumulate(s, sums, rows_of(step.before, first, shape.padded, shape.hidden), recurrent);
     let input = block_of(&step.weights.input, block, shape.inputs * S::LANES);
-    accumulate(s, &mut sums, &rows_of(step.values, first, shape.inputs, shape.inputs), input);
+    let sums = accumulate(s, sums, rows_of(step.values, first, shape.inputs, shape.inputs), input);
     let unit = block * S::LANES;
+    let mut hidden = [s.splat(0.0); R];
     for r in 0..R {
-        let hidden = tanh(s, sums[r][0]);
-        s.store(hidden, &mut step.kept[shape.kept(1, first + r, unit)..]);
-        s.store(hidden, &mut step.after[(first + r) * shape.padded + unit..]);
+        hidden[r] = sums[r][0];
+    }
+    let hidden = tanh(s, hidden);
+    for r in 0..R {
+        s.store(hidden[r], &mut step.kept[shape.kept(1, first + r, unit)..]);
+        s.store(hidden[r], &mut step.after[(first + r) * shape.padded + unit..]);
     }
 }

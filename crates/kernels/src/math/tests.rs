@@ -22,35 +22,36 @@ impl Operation for Check {
                 let exact = 1.0 / (1.0 + (-f64::from(x)).exp());
                 let limited = 1.0 / (1.0 + (-f64::from(x).max(-28.0)).exp());
                 let v = s.splat(x);
-                let (a, _) = two_sigmoids(s, v, s.splat(-3.0));
+                let ([a], _) = two_sigmoids(s, [v], [s.splat(-3.0)]);
                 sigmoid_error = sigmoid_error.max((apply(x, a) - limited).abs() / limited);
                 assert!((apply(x, a) - exact).abs() < 6e-7);
                 let exact = f64::from(x).tanh();
-                let error = (apply(x, tanh(s, v)) - exact).abs();
+                let error = (apply(x, tanh(s, [v])[0]) - exact).abs();
                 tanh_error = tanh_error.max(error);
                 tanh_relative = tanh_relative.max(error / exact.abs());
                 // Also at the edges of the common denominator.
                 for other in [-30.0, 0.5, 30.0] {
                     let other = s.splat(other);
-                    let [i, _, o, g] = three_sigmoids_and_tanh(s, v, other, other, v);
+                    let [[i, _, g, _], [_, f, _, o]] = lstm_gates(s, [[v, other, v, other], [other, v, other, v]]);
                     let limited = 1.0 / (1.0 + (-f64::from(x).max(-28.0)).exp());
-                    sigmoid_error = sigmoid_error.max((apply(x, i) - limited).abs() / limited);
+                    for gate in [i, f, o] {
+                        sigmoid_error = sigmoid_error.max((apply(x, gate) - limited).abs() / limited);
+                    }
                     tanh_error = tanh_error.max((apply(x, g) - exact).abs());
-                    let _ = o;
                 }
             }
         }
         assert!(sigmoid_error < 8e-7, "sigmoid: relative error {sigmoid_error}");
         assert!(tanh_error < 5e-7, "tanh: error {tanh_error}");
         assert!(tanh_relative < 5e-7, "tanh: relative error {tanh_relative}");
-        for y in [tanh(s, s.splat(f32::NAN)), two_sigmoids(s, s.splat(f32::NAN), s.splat(0.0)).0] {
+        for y in [tanh(s, [s.splat(f32::NAN)])[0], two_sigmoids(s, [s.splat(f32::NAN)], [s.splat(0.0)]).0[0]] {
             s.store(y, &mut out);
             assert!(out[0].is_nan());
         }
         for (x, sign) in [(f32::INFINITY, 1.0), (f32::NEG_INFINITY, -1.0)] {
-            s.store(tanh(s, s.splat(x)), &mut out);
+            s.store(tanh(s, [s.splat(x)])[0], &mut out);
             assert!((out[0] - sign).abs() < 5e-7);
-            s.store(two_sigmoids(s, s.splat(x), s.splat(x)).0, &mut out);
+            s.store(two_sigmoids(s, [s.splat(x)], [s.splat(x)]).0[0], &mut out);
             assert!((out[0] - sign.max(0.0)).abs() < 5e-7);
         }
     }

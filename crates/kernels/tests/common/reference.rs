@@ -1,6 +1,8 @@
 //! The equations of CELLS.md in f64, one sequence, one step, one unit at a time, and their derivatives by hand: nothing in
 //! common with the kernels. Its own gradients are checked by finite differences (`tests/reference.rs`).
 
+#![allow(clippy::needless_range_loop)] // Written as the equations are, with indices.
+
 use emberloop_cells::CellKind;
 
 use super::Case;
