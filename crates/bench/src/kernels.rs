@@ -68,15 +68,8 @@ impl Layer {
         let layer = kernels::Layer { cell, inputs, hidden };
         let [input, recurrent, input_bias, recurrent_bias] = &self.weights;
         let weights = Weights { input, recurrent, input_bias, recurrent_bias };
-        let lengths = vec![steps; self.batch];
-        let sequences = Sequences {
-            steps,
-            batch: self.batch,
-            values: &self.values,
-            lengths: Some(&lengths),
-            reverse: false,
-            initial: None,
-        };
+        let sequences =
+            Sequences { steps, batch: self.batch, values: &self.values, lengths: None, reverse: false, initial: None };
         let output = if every { Output::Every } else { Output::Last };
         let began = clock::now();
         if train {

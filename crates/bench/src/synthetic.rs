@@ -37,8 +37,8 @@ fn dataset(case: &Case, sequences: usize) -> Dataset {
             LossOn::Last => SequenceTarget::Class(random.below(case.classes)),
             LossOn::Every => SequenceTarget::Classes((0..case.steps).map(|_| random.below(case.classes)).collect()),
         };
-        let values = (0..case.steps * case.inputs).map(|_| random.sample()).collect();
-        Sequence { name: index.to_string(), steps: case.steps, values, target, group: None }
+        let values: Vec<f32> = (0..case.steps * case.inputs).map(|_| random.sample()).collect();
+        Sequence { name: index.to_string(), steps: case.steps, values: values.into(), target, group: None }
     };
     let names = |count: usize| (0..count).map(|index| index.to_string()).collect();
     Dataset {
