@@ -83,18 +83,50 @@ pub(crate) fn accumulate<S: Simd, const R: usize, const N: usize>(
     let mut right = right.chunks_exact(N * S::LANES);
     for k in 0..depth {
         let Some(right) = right.next() else { break };
-        let mut vectors = [s.splat(0.0); N];
+        let mut values = [0.0; R];
+        for r in 0..R {
+            values[r] = left[r][k];
+        }
+        add_products(s, &mut sums, &values, right, S::LANES);
+    }
+    sums
+}
+
+/// `sums[r][n] += values[r] * vectors[n]`, vectors at a distance of `stride` numbers.
+///
+/// The smaller side waits in registers: with 16 of them, a tile of 3 rows of 4 vectors has but four beside its sums.
+#[inline(always)]
+fn add_products<S: Simd, const R: usize, const N: usize>(
+    s: S,
+    sums: &mut Sums<S, R, N>,
+    values: &[f32; R],
+    vectors: &[f32],
+    stride: usize,
+) {
+    let vectors = &vectors[..(N - 1) * stride + S::LANES];
+    if R < N {
+        let mut rows = [s.splat(0.0); R];
+        for r in 0..R {
+            rows[r] = s.splat(values[r]);
+        }
         for n in 0..N {
-            vectors[n] = s.load(&right[n * S::LANES..]);
+            let vector = s.load(&vectors[n * stride..]);
+            for r in 0..R {
+                sums[r][n] = s.mul_add(rows[r], vector, sums[r][n]);
+            }
+        }
+    } else {
+        let mut loaded = [s.splat(0.0); N];
+        for n in 0..N {
+            loaded[n] = s.load(&vectors[n * stride..]);
         }
         for r in 0..R {
-            let value = s.splat(left[r][k]);
+            let value = s.splat(values[r]);
             for n in 0..N {
-                sums[r][n] = s.mul_add(value, vectors[n], sums[r][n]);
+                sums[r][n] = s.mul_add(value, loaded[n], sums[r][n]);
             }
         }
     }
-    sums
 }
 
 /// What a step keeps, seen as the left operand of a backward product.
@@ -280,13 +312,7 @@ fn gradient_tile<S: Simd, const R: usize, const N: usize>(
                 gates = &gates[width..];
             }
             let left: &[f32; R] = left_rows.first_chunk().expect("a tile of columns");
-            let vectors: [S::Vector; N] = load_vectors(s, gates);
-            for r in 0..R {
-                let value = s.splat(left[r]);
-                for n in 0..N {
-                    sums[r][n] = s.mul_add(value, vectors[n], sums[r][n]);
-                }
-            }
+            add_products(s, &mut sums, left, gates, PANEL);
         }
     }
     for r in 0..R {

@@ -27,8 +27,8 @@ impl Cell for GruAfter {
     fn step<S: Simd>(s: S, mut step: Step<'_>) {
         for block in 0..step.shape.padded / S::LANES {
             let mut first = 0;
-            for rows in split(step.active, S::ROWS[3]) {
-                for_rows!(rows, S::ROWS[3], R => tile::<S, R>(s, &mut step, block, first));
+            for rows in split(step.active, S::GRU_ROWS) {
+                for_rows!(rows, S::GRU_ROWS, R => tile::<S, R>(s, &mut step, block, first));
                 first += rows;
             }
         }

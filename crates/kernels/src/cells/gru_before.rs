@@ -28,8 +28,8 @@ impl Cell for GruBefore {
         let blocks = step.shape.padded / S::LANES;
         for block in 0..blocks {
             let mut first = 0;
-            for rows in split(step.active, S::ROWS[3]) {
-                for_rows!(rows, S::ROWS[3], R => gates_tile::<S, R>(s, &mut step, block, first));
+            for rows in split(step.active, S::GRU_ROWS) {
+                for_rows!(rows, S::GRU_ROWS, R => gates_tile::<S, R>(s, &mut step, block, first));
                 first += rows;
             }
         }

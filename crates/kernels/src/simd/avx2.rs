@@ -20,6 +20,7 @@ impl Simd for Avx2 {
     type Vector = __m256;
     const LANES: usize = 8;
     const ROWS: [usize; 5] = [1, 8, 5, 4, 3];
+    const GRU_ROWS: usize = 3;
 
     #[inline(always)]
     fn splat(self, value: f32) -> __m256 {

@@ -21,6 +21,7 @@ impl Simd for Avx512 {
     type Vector = __m512;
     const LANES: usize = 16;
     const ROWS: [usize; 5] = [1, 8, 8, 8, 6];
+    const GRU_ROWS: usize = 8;
 
     #[inline(always)]
     fn splat(self, value: f32) -> __m512 {

@@ -27,6 +27,8 @@ pub(crate) trait Simd: Copy + Send + Sync {
     const LANES: usize;
     /// `ROWS[n]`: how many rows a tile of `n` vectors per row has at most, so that its sums stay in registers.
     const ROWS: [usize; 5];
+    /// Rows of a GRU's forward tile: three vectors per row too, but another schedule of the compiler's.
+    const GRU_ROWS: usize;
 
     fn splat(self, value: f32) -> Self::Vector;
     /// The first `LANES` numbers of the slice. Panics if there are fewer.

@@ -25,6 +25,7 @@ impl Simd for Portable {
     // The sums fill 24 of NEON's 32 registers. On x86-64, where every multiply-add may be a call, no tile is fast: small ones
     // compile sooner.
     const ROWS: [usize; 5] = if cfg!(target_arch = "x86_64") { [1, 2, 2, 2, 2] } else { [1, 8, 5, 4, 3] };
+    const GRU_ROWS: usize = Self::ROWS[3];
 
     #[inline(always)]
     fn splat(self, value: f32) -> Vector {
