@@ -69,7 +69,7 @@ impl Random {
 
     /// A number below `limit`.
     pub fn below(&mut self, limit: usize) -> usize {
-        (u64::from(self.next()) * limit as u64 >> 32) as usize
+        ((u64::from(self.next()) * limit as u64) >> 32) as usize
     }
 
     /// Mean 0, deviation 1, about normal: the sum of twelve evenly distributed numbers.
