@@ -213,7 +213,7 @@ pub fn run(options: &Options) -> Result {
         let folder = stage(data)?;
         let config = folder.path().join("train.toml");
         for &threads in &plan.end_to_end {
-            eprintln!("ecg-beats from its file, {threads} threads");
+            eprintln!("ecg-beats from its file, threads: {threads}");
             let trained = end_to_end(&launcher, &config, threads, &mut found)?;
             found.trained.push(trained);
         }

@@ -121,7 +121,11 @@ fn trained(row: &Trained) -> String {
 
 /// Rows that differ in nothing but the steps.
 fn lengths(found: &Findings) -> String {
-    let rows: Vec<&Timed> = found.timed.iter().filter(|row| row.pass == Measurement::Step).collect();
+    let mut rows: Vec<&Timed> = found.timed.iter().filter(|row| row.pass == Measurement::Step).collect();
+    rows.sort_by_key(|row| {
+        let Case { cell, hidden, threads, isa, loss, steps } = row.case;
+        (isa as usize, threads, loss as usize, cell, hidden, steps)
+    });
     let shortest = |row: &Timed| {
         rows.iter()
             .filter(|other| Case { steps: 0, ..other.case } == Case { steps: 0, ..row.case })
@@ -174,7 +178,7 @@ fn bars_table(found: &Findings) -> String {
             _ => "ok",
         };
         let moonshot = bar.moonshot.map_or(String::new(), |moonshot| format!(", moonshot {moonshot:.2}"));
-        text += &format!("| {what} | {value:.2} | {:.2}{moonshot} | {word} |\n", bar.share);
+        text += &format!("| {what} | {value:.3} | {:.2}{moonshot} | {word} |\n", bar.share);
     };
     for row in &found.timed {
         let (what, bar) = match row.pass {
@@ -198,7 +202,7 @@ fn bars_table(found: &Findings) -> String {
     }
     for row in &found.trained {
         if let Some(lost) = row.lost() {
-            let what = format!("lost to anything but the kernels: ecg-beats, {} threads", row.threads);
+            let what = format!("lost to anything but the kernels: ecg-beats, threads: {}", row.threads);
             add(what, lost, Bar { share: bars::LOST, moonshot: None });
         }
     }
@@ -255,8 +259,8 @@ mod tests {
         assert_eq!(
             bars,
             [
-                "| step: lstm-32, 100 steps, loss on last, 1 thread, avx512 | 0.25 | 0.43, moonshot 0.33 | ok, and the moonshot |",
-                "| step: lstm-32, 100 steps, loss on last, 2 threads, avx512 | 0.40 | 0.33, moonshot 0.25 | **missed** |",
+                "| step: lstm-32, 100 steps, loss on last, 1 thread, avx512 | 0.250 | 0.43, moonshot 0.33 | ok, and the moonshot |",
+                "| step: lstm-32, 100 steps, loss on last, 2 threads, avx512 | 0.400 | 0.33, moonshot 0.25 | **missed** |",
             ]
         );
         assert!(!page.contains("Long sequences"));
@@ -275,7 +279,7 @@ mod tests {
                 "| lstm | 32 | 1 | avx512 | last | 1000 | 24.0 | 1.20 | 24.0 | 1.00 |",
             ]
         );
-        assert!(page.contains("to 100 steps | 1.20 | 1.10 | **missed** |"), "{page}");
+        assert!(page.contains("to 100 steps | 1.200 | 1.10 | **missed** |"), "{page}");
     }
 
     #[test]
