@@ -26,6 +26,15 @@ pub enum Device {
 }
 
 impl Device {
+    /// The name without the number.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Device::Cpu => "cpu",
+            Device::Cuda(_) => "cuda",
+            Device::Vulkan(_) => "vulkan",
+        }
+    }
+
     /// Its number among those of its kind, counted from 0.
     pub fn index(self) -> usize {
         match self {
@@ -38,11 +47,7 @@ impl Device {
 impl fmt::Display for Device {
     /// The name on the command line: `cpu`, `cuda`, `cuda:1`, `vulkan`, ...
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Device::Cpu => "cpu",
-            Device::Cuda(_) => "cuda",
-            Device::Vulkan(_) => "vulkan",
-        })?;
+        f.write_str(self.kind())?;
         if self.index() == 0 { Ok(()) } else { write!(f, ":{}", self.index()) }
     }
 }
@@ -100,6 +105,9 @@ pub enum DeviceError {
         /// The first of another kind.
         other: Device,
     },
+    /// The environment asks for vector instructions that the CPU lacks.
+    #[error("{0}")]
+    Instructions(emberloop_kernels::IsaError),
     /// Compiled without it.
     #[error(
         "device {device}: this program was built without it; build it with --features {feature}, or use --device cpu"
@@ -175,7 +183,7 @@ pub fn check_devices(devices: &[Device]) -> Result<(), DeviceError> {
 /// Whether a device can be used, before anything is loaded for it.
 pub fn check_device(device: Device) -> Result<(), DeviceError> {
     match device {
-        Device::Cpu => Ok(()),
+        Device::Cpu => emberloop_kernels::Isa::chosen().map(|_| ()).map_err(DeviceError::Instructions),
         #[cfg(feature = "cuda")]
         Device::Cuda(index) => cuda::probe(index),
         #[cfg(not(feature = "cuda"))]

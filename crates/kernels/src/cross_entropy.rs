@@ -44,7 +44,10 @@ fn row(logits: &[f32], weights: &[f32], gradient: &mut [f32]) -> f64 {
     let mut loss = 0.0;
     for ((gradient, logit), weight) in gradient.iter_mut().zip(logits).zip(weights) {
         *gradient = *gradient * share - weight;
-        loss += f64::from(*weight) * f64::from(log_sum - (logit - largest));
+        // A class that does not count adds nothing, though its logit be infinitely far below.
+        if *weight != 0.0 {
+            loss += f64::from(*weight) * f64::from(log_sum - (logit - largest));
+        }
     }
     loss
 }

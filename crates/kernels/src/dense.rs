@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use crate::flush::FlushToZero;
 use crate::isa::Isa;
 use crate::shape::PANEL;
 use crate::simd::{Operation, Simd};
@@ -62,6 +63,7 @@ impl Dense {
         }
         let mut all = vec![0.0; rows * outputs];
         all.par_chunks_mut(BLOCK * outputs).zip(values.par_chunks(BLOCK * inputs)).for_each(|(all, values)| {
+            let _flush = FlushToZero::new();
             isa.run(Forward { dense: self, values, packed: &packed, all });
         });
         all
@@ -106,6 +108,7 @@ impl Dense {
                 let mut weight = vec![0.0; outputs * padded];
                 let mut bias = vec![0.0; outputs];
                 let transposed = &transposed;
+                let _flush = FlushToZero::new();
                 isa.run(Backward {
                     dense: self,
                     values,

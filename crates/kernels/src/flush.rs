@@ -46,12 +46,14 @@ fn read() -> u32 {
     value
 }
 
-/// `value` is what `read` gave, with or without the flush bits: only they ever differ from what the compiler assumes, and
-/// the code that runs meanwhile does not depend on denormals.
+/// `value` is what `read` gave, with or without the flush bits. Rust assumes the default floating-point environment; this is a
+/// knowing departure, as in BLAS libraries and audio programs: the compiler may still compute a denormal constant ahead of time or not,
+/// and the kernels, which hold no such constants, are right with either.
 #[cfg(target_arch = "x86_64")]
 fn write(value: u32) {
     // SAFETY: loads MXCSR from the address of a local u32; all its reserved bits are as the CPU had them.
-    unsafe { std::arch::asm!("ldmxcsr [{}]", in(reg) &value, options(nostack, preserves_flags)) };
+    // It also restores the exception flags, so it does not preserve them.
+    unsafe { std::arch::asm!("ldmxcsr [{}]", in(reg) &value, options(nostack)) };
 }
 
 /// FPCR: FZ, bit 24.

@@ -29,13 +29,18 @@ pub fn run(options: &Options) -> Result {
     run_command(cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     // Compiled, not run: it needs no GPU and no CUDA installation to be checked. (`cargo xtask vulkan` runs the kernels.)
     run_command(
-        cargo().args(["clippy", "--package", "emberloop-gpu", "--package", "emberloop", "--all-targets"]).args([
-            "--features",
-            "cuda,vulkan",
-            "--",
-            "-D",
-            "warnings",
-        ]),
+        cargo()
+            .args([
+                "clippy",
+                "--package",
+                "emberloop-gpu",
+                "--package",
+                "emberloop-core",
+                "--package",
+                "emberloop",
+                "--all-targets",
+            ])
+            .args(["--features", "cuda,vulkan", "--", "-D", "warnings"]),
     )?;
     device_crates(&firmware)?;
     firmware_lints(&firmware)?;

@@ -7,7 +7,7 @@ use std::process::Command;
 use clap::Args;
 
 use crate::Result;
-use crate::process::{as_root, cargo, run as run_command, which};
+use crate::process::{as_root, cargo, output, run as run_command, which};
 
 #[derive(Args)]
 pub struct Options {
@@ -38,12 +38,16 @@ pub fn run(options: &Options) -> Result {
     tests("emberloop-core", &["--lib", "vulkan"])
 }
 
+/// The loader, and lavapipe's description: a driver without its GPU would be described, too.
 fn has_device() -> bool {
-    DEVICES.iter().any(|folder| {
-        Path::new(folder).read_dir().is_ok_and(|entries| {
-            entries.flatten().any(|entry| entry.path().extension().is_some_and(|extension| extension == "json"))
-        })
-    })
+    let described = DEVICES.iter().any(|folder| {
+        let entries = Path::new(folder).read_dir();
+        entries
+            .is_ok_and(|entries| entries.flatten().any(|entry| entry.file_name().to_string_lossy().contains("lvp_icd")))
+    });
+    let loader =
+        output(Command::new("ldconfig").arg("-p")).or_else(|_| output(Command::new("/sbin/ldconfig").arg("-p")));
+    described && loader.is_ok_and(|libraries| libraries.contains("libvulkan.so.1"))
 }
 
 fn install() -> Result {

@@ -101,8 +101,10 @@ impl Sweep {
     pub fn run(self, json: bool) -> Result<()> {
         if let Some(&device) = self.devices.first() {
             self.devices.iter().try_for_each(|&device| emberloop_core::check_device(device))?;
-            if self.index.is_some() && self.devices.len() > 1 {
-                bail!("--devices: expected one for the one run of --index, found {device} and others");
+            if (self.index.is_some() || self.write_slurm.is_some()) && self.devices.len() > 1 {
+                bail!(
+                    "--devices: expected one, as --index and --write-slurm run one at a time, found {device} and others"
+                );
             }
         }
         let runner = self.runner.as_deref().map(Template::parse).transpose()?;
@@ -180,9 +182,18 @@ impl Sweep {
 
     /// What to type to go on.
     fn again(&self) -> String {
-        let mut line = format!("emberloop sweep {}", self.file.display());
+        let mut line = format!("emberloop sweep {}", template::quote(&self.file.to_string_lossy()));
         if let Some(out) = &self.out {
-            line += &format!(" --out {}", out.display());
+            line += &format!(" --out {}", template::quote(&out.to_string_lossy()));
+        }
+        if !self.devices.is_empty() {
+            let names: Vec<String> = self.devices.iter().map(ToString::to_string).collect();
+            line += &format!(" --devices {}", names.join(","));
+        }
+        for (flag, number) in [("--jobs", self.jobs), ("--threads", self.threads)] {
+            if let Some(number) = number {
+                line += &format!(" {flag} {number}");
+            }
         }
         if let Some(runner) = &self.runner {
             line += &format!(" --runner {}", template::quote(runner));

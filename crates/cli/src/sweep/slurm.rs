@@ -10,7 +10,8 @@ pub fn script(plan: &Plan, program: &Path, jobs: Option<usize>, threads: usize, 
     let name = plan.folder.file_name().unwrap_or_default().to_string_lossy();
     let runs = plan.runs.len();
     let at_once = jobs.map(|jobs| format!("%{jobs}")).unwrap_or_default();
-    let folder = plan.folder.display();
+    // sbatch takes quotes, and a percent sign for one of its own places.
+    let output = plan.folder.display().to_string().replace('%', "%%");
     let limit = if runs > 1000 {
         "# Many clusters allow arrays up to 1000 (MaxArraySize, see scontrol show config).\n"
     } else {
@@ -22,14 +23,14 @@ pub fn script(plan: &Plan, program: &Path, jobs: Option<usize>, threads: usize, 
          # The sweep {sweep} as a job array of {runs} runs. Submit it in the folder where it was written:\n\
          #   sbatch SCRIPT\n\
          # and make the table, as often as you like, by\n\
-         #   emberloop sweep {sweep} --out {folder} --collect\n\
+         #   emberloop sweep {sweep} --out {out} --collect\n\
          # Submitted again it goes on: finished runs stay, interrupted ones resume.\n\
          {limit}\
          #SBATCH --job-name={job}\n\
          #SBATCH --array=1-{runs}{at_once}\n\
          #SBATCH --ntasks=1\n\
          #SBATCH --cpus-per-task={threads}\n\
-         #SBATCH --output={folder}/slurm-%A_%a.out\n\
+         #SBATCH --output=\"{output}/slurm-%A_%a.out\"\n\
          # What your cluster wants besides: --partition, --account, --time, --mem, --gres=gpu:1, ...\n\
          \n\
          exec {program} sweep {sweep} --out {out} --index \"$SLURM_ARRAY_TASK_ID\" --threads \"${{SLURM_CPUS_PER_TASK:-{threads}}}\"{arguments}\n",

@@ -15,7 +15,7 @@ pub struct TrainingConfig {
     /// Sequences per step of the optimizer. Default 32.
     pub batch: usize,
     /// Batches whose gradients are added up for one step of the optimizer: a step then sees `accumulate * batch`
-    /// sequences and needs the memory of `batch`. Default 1.
+    /// sequences, and holds the states and gradients of `batch` of them at a time. Default 1.
     #[serde(skip_serializing_if = "is_one")]
     pub accumulate: usize,
     /// Truncated back-propagation through time: gradients do not pass the borders of blocks of this many steps, counted

@@ -8,7 +8,7 @@ use std::{
 
 use burn::module::AutodiffModule;
 use emberloop_checkpoint::Architecture;
-use emberloop_data::{DataError, Prepared};
+use emberloop_data::{Batch, DataError, Prepared};
 
 use super::{
     job::{Job, TrainError, named},
@@ -137,10 +137,13 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
     /// The parts of a step: its batches, each divided among the devices.
     fn parts(&self, batches: &[Vec<usize>], epoch: usize, step: usize) -> Result<Vec<Part>, DataError> {
         let shares = batches.iter().flat_map(|batch| batch.chunks(batch.len().div_ceil(self.team.size())));
-        let batches: Vec<_> = shares.map(|sequences| self.train.batch(sequences)).collect::<Result<_, _>>()?;
-        let total = batches.iter().map(|batch| self.lesson.loss.total(batch)).sum();
-        let parts = batches.into_iter().enumerate();
-        Ok(parts.map(|(part, batch)| Part { batch, epoch, step, part, total }).collect())
+        let batches: Vec<Batch> = shares.map(|sequences| self.train.batch(sequences)).collect::<Result<_, _>>()?;
+        // A part without a target that counts teaches nothing; and what is counted once for a step is the first part's.
+        let counted = batches.into_iter().map(|batch| (self.lesson.loss.total(&batch), batch));
+        let counted: Vec<_> = counted.filter(|(total, _)| *total > 0.0).collect();
+        let total = counted.iter().map(|(total, _)| total).sum();
+        let parts = counted.into_iter().enumerate();
+        Ok(parts.map(|(part, (_, batch))| Part { batch, epoch, step, part, total }).collect())
     }
 
     /// One step of the optimizer, which also fills in the outputs of its sequences; `None` if none of their targets counts.
@@ -150,10 +153,13 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         learning_rate: f64,
         outputs: &mut [Vec<f32>],
     ) -> Result<Option<StepResult>, TrainError> {
-        let (epoch, step, total) = (parts[0].epoch, parts[0].step, parts[0].total);
+        let Some(&Part { epoch, step, total, .. }) = parts.first() else { return Ok(None) };
         let (mut loss, mut gradients) = (0.0, None);
         for round in parts.chunks(self.team.size()) {
-            let learned = self.team.learn(self.lesson, &self.network, round, &self.device);
+            let learned = self
+                .team
+                .learn(self.lesson, &self.network, round, &self.device)
+                .map_err(|device| TrainError::DeviceLost { epoch: epoch + 1, device: device + 1 })?;
             for (part, learned) in round.iter().zip(learned) {
                 let Some(learned) = learned else { continue };
                 loss += learned.loss;

@@ -60,6 +60,16 @@ pub enum TrainError {
         /// What to change.
         advice: String,
     },
+    /// A device has ceased to answer.
+    #[error(
+        "epoch {epoch}: device number {device} of those that share the training has failed (the lines above say why); every finished epoch that was saved can be gone on from with --resume"
+    )]
+    DeviceLost {
+        /// Counted from 1.
+        epoch: usize,
+        /// Its place in the list of devices, counted from 1.
+        device: usize,
+    },
     /// Stopped from outside.
     #[error("training interrupted in epoch {epoch}; {}", kept(resume))]
     Interrupted {
@@ -172,17 +182,26 @@ pub(crate) fn run(job: Job<'_>, options: &Options, progress: &mut dyn Progress) 
     // Before a thread is started, and before data that may be large are scaled.
     backend::check_devices(&options.devices)?;
     let threads = options.threads.map_or_else(rayon::current_num_threads, NonZeroUsize::get);
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(|error| TrainError::Mismatch {
-        what: "threads".into(),
-        expected: "a number that the system can start".into(),
-        found: format!("{threads} ({error})"),
-    })?;
-    pool.install(|| backend::dispatch_all(&options.devices, Running { job, options, progress }))?
+    // Each device computes in a pool of its own: a thread that waits for another device must not hold up that device's work.
+    let of_each = (threads / options.devices.len()).max(1);
+    let pool = || {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(of_each).build();
+        pool.map_err(|error| TrainError::Mismatch {
+            what: "threads".into(),
+            expected: "a number that the system can start".into(),
+            found: format!("{threads} ({error})"),
+        })
+    };
+    let own = pool()?;
+    let pools = options.devices[1..].iter().map(|_| pool()).collect::<Result<_, _>>()?;
+    own.install(|| backend::dispatch_all(&options.devices, Running { job, options, pools, progress }))?
 }
 
 struct Running<'a> {
     job: Job<'a>,
     options: &'a Options,
+    /// Of the devices after the first.
+    pools: Vec<rayon::ThreadPool>,
     progress: &'a mut dyn Progress,
 }
 
@@ -190,7 +209,7 @@ impl backend::Task for Running<'_> {
     type Output = Result<Outcome, TrainError>;
 
     fn run<B: TrainBackend>(self, devices: &[B::Device]) -> Self::Output {
-        let Running { job, options, progress } = self;
+        let Running { job, options, pools, progress } = self;
         let (config, splits) = (job.config, job.splits);
         let prepare = |dataset| Prepared::new(dataset, &job.scaler, job.target_scaler.as_ref());
         let (train, validation) = (prepare(&splits.train)?, prepare(&splits.validation)?);
@@ -217,11 +236,10 @@ impl backend::Task for Running<'_> {
         };
         let lesson = Lesson { architecture: &job.architecture, training, loss };
         std::thread::scope(|scope| {
-            let team = Team::start(&devices[1..], &lesson, scope);
+            let team = Team::start(&devices[1..], &lesson, pools, scope);
             let mut trainer = Trainer::<B>::new(&job, &train, &validation, &lesson, team, devices[0].clone());
             let folder = options.resume_dir.as_ref();
-            let mut saver =
-                folder.map(|folder| resume::Saver::new(folder.join(super::RESUME_FILE), options.save_interval, &job));
+            let mut saver = folder.map(|folder| resume::Saver::new(folder.join(super::RESUME_FILE), options, &job));
             if let Some(saver) = saver.as_mut().filter(|_| options.resume) {
                 saver.read(&mut state, &mut trainer)?;
             }

@@ -16,12 +16,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    Ended,
+    Ended, Options,
     epoch::Trainer,
     job::{Job, TrainError},
     stopping::{Stopping, StoppingState},
 };
 use crate::{
+    backend::Device,
     model::Network,
     optim::Optimizer,
     progress::EpochReport,
@@ -65,8 +66,9 @@ pub(super) struct Saver<B: TrainBackend> {
 }
 
 impl<B: TrainBackend> Saver<B> {
-    pub(super) fn new(path: PathBuf, interval: Duration, job: &Job<'_>) -> Self {
-        Self { path, interval, identity: identity(job), last: None, unwritten: None }
+    pub(super) fn new(path: PathBuf, options: &Options, job: &Job<'_>) -> Self {
+        let identity = identity(job, &options.devices);
+        Self { path, interval: options.save_interval, identity, last: None, unwritten: None }
     }
 
     /// Goes on from the file, if there is one.
@@ -117,8 +119,11 @@ struct Header {
 }
 
 /// What must be equal for a resumed run to be the same run.
-fn identity(job: &Job<'_>) -> Value {
+fn identity(job: &Job<'_>, devices: &[Device]) -> Value {
+    // Devices of another kind or number add floats in another order. One CPU, which needs no name, is as in older files.
+    let names: Vec<String> = devices.iter().map(|device| device.kind().to_string()).collect();
     json!({
+        "devices": (devices != [Device::Cpu]).then(|| names.join(", ")),
         "config": job.config,
         "data": { "train": job.splits.train.hash, "validation": job.splits.validation.hash },
         "scaler": job.scaler,

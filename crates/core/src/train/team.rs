@@ -5,6 +5,7 @@
 //! the devices' order is deterministic, and networks for microcontrollers are small enough to be sent whole.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::mpsc::{Receiver, Sender, channel},
     thread::Scope,
 };
@@ -14,6 +15,8 @@ use burn::{
     optim::GradientsParams,
     tensor::{Tensor, backend::AutodiffBackend},
 };
+
+use rayon::ThreadPool;
 
 use super::part::{Learned, Lesson, Part};
 use crate::{model::Network, recurrence::TrainBackend};
@@ -31,26 +34,31 @@ struct Helper<B: TrainBackend> {
 }
 
 impl<B: TrainBackend> Team<B> {
-    /// Starts a thread for each device; each ends when the team is dropped.
+    /// Starts a thread for each device, which computes in a pool of its own; each ends when the team is dropped.
     pub(super) fn start<'scope, 'env>(
         devices: &[B::Device],
         lesson: &'env Lesson<'env>,
+        pools: Vec<ThreadPool>,
         scope: &'scope Scope<'scope, 'env>,
     ) -> Self {
-        let helper = |device: &B::Device| {
+        let helper = |(device, pool): (&B::Device, ThreadPool)| {
             let (parts, inbox) = channel::<(Network<B>, Part)>();
             let (outbox, learned) = channel();
             let own = device.clone();
             scope.spawn(move || {
-                for (network, part) in inbox {
-                    if outbox.send(lesson.learn(&network, &part, &own)).is_err() {
-                        break;
+                let work = || {
+                    for (network, part) in inbox {
+                        if outbox.send(lesson.learn(&network, &part, &own)).is_err() {
+                            break;
+                        }
                     }
-                }
+                };
+                // A panic (a driver's, of a lost GPU) has been printed; the training hears of it by the closed channel.
+                let _ = catch_unwind(AssertUnwindSafe(|| pool.install(work)));
             });
             Helper { device: device.clone(), parts, learned }
         };
-        Self { helpers: devices.iter().map(helper).collect() }
+        Self { helpers: devices.iter().zip(pools).map(helper).collect() }
     }
 
     /// How many devices learn, the first one included.
@@ -58,26 +66,24 @@ impl<B: TrainBackend> Team<B> {
         self.helpers.len() + 1
     }
 
-    /// Learns from at most one part for each device, and moves all gradients to the first. In the order of the parts.
-    ///
-    /// # Panics
-    /// If a device's thread has panicked.
+    /// Learns from at most one part for each device, and moves all gradients to the first. In the order of the parts; `Err`
+    /// with the number of a device whose thread has ended, as a driver's panic ends it.
     pub(super) fn learn(
         &self,
         lesson: &Lesson<'_>,
         network: &Network<B>,
         parts: &[Part],
         device: &B::Device,
-    ) -> Vec<Option<Learned>> {
+    ) -> Result<Vec<Option<Learned>>, usize> {
         let (own, others) = parts.split_first().expect("a step has a part");
-        for (helper, part) in self.helpers.iter().zip(others) {
+        for ((number, helper), part) in (1usize..).zip(&self.helpers).zip(others) {
             // A leaf of the graph on the other device: gradients end there, and come back as they are.
             let copy = network.clone().fork(&helper.device);
-            helper.parts.send((copy, part.clone())).expect("the device's thread runs");
+            helper.parts.send((copy, part.clone())).map_err(|_| number)?;
         }
         let mut all = vec![lesson.learn(network, own, device)];
-        for (helper, _) in self.helpers.iter().zip(others) {
-            let learned = helper.learned.recv().expect("the device's thread runs");
+        for ((number, helper), _) in (1usize..).zip(&self.helpers).zip(others) {
+            let learned = helper.learned.recv().map_err(|_| number)?;
             all.push(
                 learned.map(|learned| Learned {
                     gradients: learned.gradients.to_device::<B, _>(device, network),
@@ -85,7 +91,7 @@ impl<B: TrainBackend> Team<B> {
                 }),
             );
         }
-        all
+        Ok(all)
     }
 }
 

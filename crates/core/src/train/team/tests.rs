@@ -2,10 +2,16 @@
 
 use std::num::NonZeroUsize;
 
+use burn::backend::{Autodiff, NdArray};
+use emberloop_data::{Prepared, Scaler, SequenceTarget};
+
+use super::super::{job, part::Lesson, part::Part};
 use crate::{
     Device, DeviceError, Options, Outcome, Silent, TrainError,
     config::{ClipConfig, Config, OptimizerConfig},
     fixtures::{Kind, config, splits},
+    loss::Loss,
+    model::{Network, initial_tensors},
     train,
 };
 
@@ -82,13 +88,70 @@ fn several_devices_train_as_one() {
     }
 }
 
+/// Parts of one step with the same sequences: only the masks can tell them apart.
 #[test]
 fn dropout_of_every_part_is_its_own() {
     let mut config = config_of(Kind::Class);
     config.model.dropout = 0.5;
-    (config.training.batch, config.training.accumulate) = (6, 2);
-    let trained = |config: &Config| run(config, Kind::Class, &Options::default()).checkpoint.tensors;
-    assert_eq!(trained(&config), trained(&config));
+    let train = splits(Kind::Class).train;
+    let architecture = job::architecture(&config, &train);
+    let scaler = Scaler::fit(&train, config.scaler.kind, config.scaler.missing).unwrap();
+    let prepared = Prepared::new(&train, &scaler, None).unwrap();
+    let loss = Loss::new(None, config.data.task, &train).unwrap();
+    let lesson = Lesson { architecture: &architecture, training: &config.training, loss };
+    let device = Default::default();
+    let tensors = initial_tensors(&architecture, 1);
+    let network = Network::<Autodiff<NdArray>>::from_tensors(&architecture, &tensors, &Default::default(), &device);
+    let outputs = |part| {
+        let batch = prepared.batch(&[0, 1, 2]).unwrap();
+        lesson.learn(&network, &Part { batch, epoch: 0, step: 0, part, total: 3.0 }, &device).unwrap().outputs
+    };
+    assert_eq!(outputs(1), outputs(1));
+    assert_ne!(outputs(0), outputs(1));
+}
+
+/// The penalty on the weights belongs to the step, whichever part comes first.
+#[test]
+fn a_first_part_without_targets_loses_no_penalty() {
+    let trained = |batch, accumulate| {
+        let mut config = config_of(Kind::StepValue);
+        (config.training.batch, config.training.accumulate, config.training.epochs) = (batch, accumulate, 1);
+        config.training.clip = None;
+        let mut splits = splits(Kind::StepValue);
+        // Half of the sequences have no target at all: some batch of one sequence starts a step without one.
+        for sequence in splits.train.sequences.iter_mut().step_by(2) {
+            sequence.target = SequenceTarget::StepValues(vec![f32::NAN; sequence.steps]);
+        }
+        train(&config, &splits, &Options::default(), &mut Silent).unwrap()
+    };
+    assert_same_training(&trained(1, 24), &trained(24, 1), "accumulated one by one");
+}
+
+#[test]
+fn a_run_goes_on_only_with_as_many_devices() {
+    let folder = tempfile::tempdir().unwrap();
+    let resuming = |devices: &[Device]| Options { resume_dir: Some(folder.path().into()), resume: true, ..on(devices) };
+    let config = config(Kind::Class);
+    run(&config, Kind::Class, &resuming(&[Device::Cpu, Device::Cpu]));
+    let error = train(&config, &splits(Kind::Class), &resuming(&[Device::Cpu]), &mut Silent).unwrap_err().to_string();
+    assert!(error.contains("devices was \"cpu, cpu\" in the interrupted run and is null now"), "{error}");
+}
+
+/// On a machine with a Vulkan device, Mesa's of the CPU among them; see `cargo xtask vulkan`.
+#[cfg(feature = "vulkan")]
+#[test]
+fn a_training_on_vulkan_devices_is_that_of_the_cpu() {
+    if let Err(reason) = crate::check_device(Device::Vulkan(0)) {
+        assert!(std::env::var_os("EMBERLOOP_REQUIRE_VULKAN").is_none_or(|value| value != "1"), "{reason}");
+        eprintln!("skipped: {reason}");
+        return;
+    }
+    for kind in [Kind::Class, Kind::StepClass] {
+        let config = config_of(kind);
+        let cpu = run(&config, kind, &on(&[Device::Cpu]));
+        assert_same_training(&run(&config, kind, &on(&[Device::Vulkan(0)])), &cpu, "one");
+        assert_same_training(&run(&config, kind, &on(&[Device::Vulkan(0); 2])), &cpu, "two");
+    }
 }
 
 #[test]
