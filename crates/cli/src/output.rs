@@ -53,3 +53,14 @@ pub fn bytes(count: usize) -> String {
 pub fn percent(share: f64) -> String {
     format!("{:.2} %", 100.0 * share)
 }
+
+/// A word as the shell reads it: commands that are printed can be typed as they stand.
+pub fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) { word.into() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+/// [`quote`] of a path.
+pub fn quote_path(path: &std::path::Path) -> String {
+    quote(&path.to_string_lossy())
+}

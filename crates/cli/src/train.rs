@@ -125,9 +125,10 @@ pub fn train_into_folder(
     }
     output::print(&summary(&outcome))?;
     output::print(&format!(
-        "wrote {checkpoint}\nnext: emberloop quantize {checkpoint} --config {config}\n",
-        checkpoint = checkpoint.display(),
-        config = config_path.display(),
+        "wrote {}\nnext: emberloop quantize {} --config {}\n",
+        checkpoint.display(),
+        output::quote_path(&checkpoint),
+        output::quote_path(config_path),
     ))
 }
 
@@ -199,12 +200,12 @@ struct Again<'a> {
 
 impl Again<'_> {
     fn command(&self, resume: bool) -> String {
-        let mut line = format!("emberloop {} {}", self.command, self.config.display());
+        let mut line = format!("emberloop {} {}", self.command, output::quote_path(self.config));
         line += &self.how.compute.arguments();
         match resume {
-            true => line + &format!(" --resume --out {}", self.folder.path().display()),
+            true => line + &format!(" --resume --out {}", output::quote_path(self.folder.path())),
             false => match &self.how.out {
-                Some(out) => line + &format!(" --out {}", out.display()),
+                Some(out) => line + &format!(" --out {}", output::quote_path(out)),
                 None => line,
             },
         }

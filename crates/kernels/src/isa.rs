@@ -101,6 +101,8 @@ impl Isa {
         static CHOSEN: OnceLock<Result<Isa, IsaError>> = OnceLock::new();
         let choose = || match std::env::var_os(ISA_VARIABLE) {
             None => Ok(Isa::best()),
+            // Set to nothing is not set, as with most programs.
+            Some(name) if name.is_empty() => Ok(Isa::best()),
             Some(name) => Isa::from_name(&name.to_string_lossy()),
         };
         CHOSEN.get_or_init(choose).clone()

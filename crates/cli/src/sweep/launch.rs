@@ -10,7 +10,8 @@ use emberloop_core::{Device, RESUME_FILE};
 
 use super::plan::Run;
 use super::results::{self, FAILED_FILE, Status};
-use super::template::{Template, quote};
+use super::template::Template;
+use crate::output::quote;
 use crate::train;
 
 /// What a run and its launcher say, of every attempt.

@@ -182,9 +182,9 @@ impl Sweep {
 
     /// What to type to go on.
     fn again(&self) -> String {
-        let mut line = format!("emberloop sweep {}", template::quote(&self.file.to_string_lossy()));
+        let mut line = format!("emberloop sweep {}", output::quote(&self.file.to_string_lossy()));
         if let Some(out) = &self.out {
-            line += &format!(" --out {}", template::quote(&out.to_string_lossy()));
+            line += &format!(" --out {}", output::quote(&out.to_string_lossy()));
         }
         if !self.devices.is_empty() {
             let names: Vec<String> = self.devices.iter().map(ToString::to_string).collect();
@@ -196,7 +196,7 @@ impl Sweep {
             }
         }
         if let Some(runner) = &self.runner {
-            line += &format!(" --runner {}", template::quote(runner));
+            line += &format!(" --runner {}", output::quote(runner));
         }
         line
     }
@@ -254,11 +254,12 @@ impl Sweep {
             return output::print_json(&serde_json::json!({ "script": script, "runs": plan.runs.len() }));
         }
         output::print(&format!(
-            "wrote {script}, a job array of {runs} runs\nnext: sbatch {script}\nthen: emberloop sweep {sweep} --out {out} --collect\n",
-            script = script.display(),
+            "wrote {}, a job array of {runs} runs\nnext: sbatch {script}\nthen: emberloop sweep {sweep} --out {out} --collect\n",
+            script.display(),
+            script = output::quote_path(script),
             runs = plan.runs.len(),
-            sweep = self.file.display(),
-            out = plan.folder.display(),
+            sweep = output::quote_path(&self.file),
+            out = output::quote_path(&plan.folder),
         ))
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::plan::Plan;
-use super::template::quote;
+use crate::output::quote;
 
 /// The script. It is submitted from the folder that the sweep is started in, where a job array's tasks start too.
 pub fn script(plan: &Plan, program: &Path, jobs: Option<usize>, threads: usize, arguments: &str) -> String {

@@ -67,15 +67,10 @@ impl Template {
     }
 }
 
-/// A word as the shell reads it.
-pub fn quote(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.into() } else { format!("'{}'", word.replace('\'', r"'\''")) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::quote;
 
     #[test]
     fn places_are_filled_and_other_braces_stay() {

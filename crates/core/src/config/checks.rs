@@ -25,6 +25,7 @@ impl TrainingConfig {
         first_problem(&[
             (self.epochs >= 1, "training.epochs", "at least 1", self.epochs.to_string()),
             (self.batch >= 1, "training.batch", "at least 1", self.batch.to_string()),
+            (self.truncate != Some(0), "training.truncate", "at least 1 step", "0".into()),
             (self.accumulate >= 1, "training.accumulate", "at least 1", self.accumulate.to_string()),
             (not_negative(self.l1), "training.l1", NOT_NEGATIVE, self.l1.to_string()),
             (not_negative(self.l2), "training.l2", NOT_NEGATIVE, self.l2.to_string()),

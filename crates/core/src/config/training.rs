@@ -1,7 +1,5 @@
 //! `[training]`: optimizer, loss, clipping, schedule, stopping.
 
-use std::num::NonZeroUsize;
-
 use serde::{Deserialize, Serialize};
 
 use crate::monitor::Monitor;
@@ -21,7 +19,7 @@ pub struct TrainingConfig {
     /// Truncated back-propagation through time: gradients do not pass the borders of blocks of this many steps, counted
     /// back from each sequence's last step. Default none: they pass whole sequences.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub truncate: Option<NonZeroUsize>,
+    pub truncate: Option<usize>,
     /// Default Adam with PyTorch's values.
     pub optimizer: OptimizerConfig,
     /// Default cross-entropy for classes, mean squared error for values.

@@ -1,5 +1,7 @@
 //! Forward and backward over a part of a step's sequences, on one device.
 
+use std::num::NonZeroUsize;
+
 use burn::{
     optim::GradientsParams,
     tensor::{ElementConversion, Tensor},
@@ -59,7 +61,7 @@ impl Lesson<'_> {
         let mut key = vec![Purpose::Dropout as u64, training.seed, part.epoch as u64, part.step as u64];
         key.extend((part.part > 0).then_some(part.part as u64));
         let dropout = Dropout::training(self.architecture.dropout, Rng::keyed(&key));
-        let mut learning = Learning { dropout, truncate: training.truncate };
+        let mut learning = Learning { dropout, truncate: training.truncate.and_then(NonZeroUsize::new) };
         let output = network.forward(self.architecture, &input, &mut learning);
         let loss = self.loss.mean(output.clone(), &target);
         // Once for the whole step, whatever the number of its parts.
