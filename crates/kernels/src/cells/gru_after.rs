@@ -1,12 +1,12 @@
 //! GRU, reset after the product. A step keeps n, r, z and the bracket `U_n h + b'_n`, in this order: so the gates of the input
 //! product (n, r, z) stand side by side, and those of the recurrent product (r, z, bracket) too.
 
-use super::{Cell, Operands, Step, StepBack, WeightSums, block_of, gradients_of};
+use super::{Cell, Operands, Step, StepBack, WeightSums, block_of, gradients_of, through_recurrent};
 use crate::math::{tanh, two_sigmoids};
 use crate::pack::Columns;
 use crate::plan::split;
 use crate::simd::Simd;
-use crate::tile::{Gates, Product, Steps, accumulate, for_rows, load_vectors, rows_of, same_in_rows, store_vectors};
+use crate::tile::{Steps, accumulate, for_rows, load_vectors, rows_of, same_in_rows, store_vectors};
 
 pub(crate) struct GruAfter;
 
@@ -35,7 +35,7 @@ impl Cell for GruAfter {
     }
 
     #[inline(always)]
-    fn step_back<S: Simd>(s: S, step: StepBack<'_>) {
+    fn step_back<S: Simd>(s: S, mut step: StepBack<'_>) {
         let shape = step.shape;
         let one = s.splat(1.0);
         for unit in (0..shape.padded).step_by(S::LANES) {
@@ -55,14 +55,7 @@ impl Cell for GruAfter {
                 s.store(through_update, &mut step.hidden[state..]);
             }
         }
-        s.run(Product {
-            gates: Gates { shape, active: step.active, kept: step.kept, vectors: VECTORS, columns: RECURRENT },
-            transposed: &step.weights.recurrent,
-            outputs: shape.padded,
-            stride: shape.padded,
-            out: step.hidden,
-            add: true,
-        });
+        through_recurrent::<S, Self>(s, &mut step, true);
     }
 
     #[inline(always)]

@@ -1,6 +1,6 @@
 //! GRU, reset before the product: two products per step, the second with `r * h`. A step keeps n, r and z, and `r * h`.
 
-use super::{Cell, Operands, Step, StepBack, WeightSums, block_of, gradients_of};
+use super::{Cell, Operands, Step, StepBack, WeightSums, block_of, gradients_of, through_recurrent};
 use crate::math::{tanh, two_sigmoids};
 use crate::pack::Columns;
 use crate::plan::split;
@@ -44,7 +44,7 @@ impl Cell for GruBefore {
     }
 
     #[inline(always)]
-    fn step_back<S: Simd>(s: S, step: StepBack<'_>) {
+    fn step_back<S: Simd>(s: S, mut step: StepBack<'_>) {
         let shape = step.shape;
         let one = s.splat(1.0);
         for unit in (0..shape.padded).step_by(S::LANES) {
@@ -80,14 +80,7 @@ impl Cell for GruBefore {
                 s.store(s.add(s.load(&step.hidden[state..]), through_reset), &mut step.hidden[state..]);
             }
         }
-        s.run(Product {
-            gates: Gates { shape, active: step.active, kept: step.kept, vectors: VECTORS, columns: RECURRENT },
-            transposed: &step.weights.recurrent,
-            outputs: shape.padded,
-            stride: shape.padded,
-            out: step.hidden,
-            add: true,
-        });
+        through_recurrent::<S, Self>(s, &mut step, true);
     }
 
     #[inline(always)]

@@ -1,11 +1,11 @@
 //! LSTM. A step keeps i, f, g and o; the cell state is kept beside the hidden state, and its tanh is computed again on the way back.
 
-use super::{Cell, Operands, Step, StepBack, WeightSums, block_of, gradients_of};
+use super::{Cell, Operands, Step, StepBack, WeightSums, gradients_of, pre_activations, through_recurrent};
 use crate::math::{lstm_gates, tanh};
 use crate::pack::Columns;
 use crate::plan::split;
 use crate::simd::Simd;
-use crate::tile::{Gates, Product, Steps, accumulate, for_rows, load_vectors, rows_of, same_in_rows, store_vectors};
+use crate::tile::{Steps, for_rows, load_vectors, store_vectors};
 
 pub(crate) struct Lstm;
 
@@ -46,14 +46,7 @@ impl Cell for Lstm {
                 rows_back::<S, 1>(s, &mut step, row, unit);
             }
         }
-        s.run(Product {
-            gates: Gates { shape, active: step.active, kept: step.kept, vectors: VECTORS, columns: ALL },
-            transposed: &step.weights.recurrent,
-            outputs: shape.padded,
-            stride: shape.padded,
-            out: step.hidden,
-            add: false,
-        });
+        through_recurrent::<S, Self>(s, &mut step, false);
     }
 
     #[inline(always)]
@@ -71,12 +64,7 @@ impl Cell for Lstm {
 #[inline(always)]
 fn tile<S: Simd, const R: usize>(s: S, step: &mut Step<'_>, block: usize, first: usize) {
     let shape = step.shape;
-    let width = VECTORS * S::LANES;
-    let sums = same_in_rows::<S, R, 4>(s, block_of(&step.weights.bias, block, width));
-    let recurrent = block_of(&step.weights.recurrent, block, shape.hidden * width);
-    let sums = accumulate(s, sums, rows_of(step.before, first, shape.padded, shape.hidden), recurrent);
-    let input = block_of(&step.weights.input, block, shape.inputs * width);
-    let sums = accumulate(s, sums, rows_of(step.values, first, shape.inputs, shape.inputs), input);
+    let sums = pre_activations::<S, R, VECTORS>(s, step, block, first);
     let unit = block * S::LANES;
     let (mut cells, mut outputs) = ([s.splat(0.0); R], [s.splat(0.0); R]);
     let mut r = 0;

@@ -14,7 +14,7 @@ use crate::pack::Columns;
 use crate::pool::Buffer;
 use crate::shape::Shape;
 use crate::simd::Simd;
-use crate::tile::{Left, Steps, WeightGradient};
+use crate::tile::{Gates, Left, Product, Steps, Sums, WeightGradient, accumulate, rows_of, same_in_rows};
 
 pub(crate) trait Cell: Send + Sync + 'static {
     /// Vectors of [`PANEL`](crate::shape::PANEL) units that a step keeps for the backward pass, which replaces them by the gradients of
@@ -137,4 +137,36 @@ fn gradients_of<S: Simd, C: Cell, const INPUT: usize, const RECURRENT: usize, co
     s.run(WeightGradient::<RECURRENT> { steps, first: C::RECURRENT.first, left: hidden, gradient, from_zero });
     let gradient = &mut sums.bias;
     s.run(WeightGradient::<BIAS> { steps, first: 0, left: ones, gradient, from_zero });
+}
+
+/// The pre-activations of a tile, where both products go into all `N` gates of a unit: bias, recurrent product, input product.
+#[inline(always)]
+fn pre_activations<S: Simd, const R: usize, const N: usize>(
+    s: S,
+    step: &Step<'_>,
+    block: usize,
+    first: usize,
+) -> Sums<S, R, N> {
+    let shape = step.shape;
+    let width = N * S::LANES;
+    let sums = same_in_rows::<S, R, N>(s, block_of(&step.weights.bias, block, width));
+    let recurrent = block_of(&step.weights.recurrent, block, shape.hidden * width);
+    let sums = accumulate(s, sums, rows_of(step.before, first, shape.padded, shape.hidden), recurrent);
+    let input = block_of(&step.weights.input, block, shape.inputs * width);
+    accumulate(s, sums, rows_of(step.values, first, shape.inputs, shape.inputs), input)
+}
+
+/// The gradient of the hidden state before a step of [`Cell`] `C`, through its recurrent product: added to what is there, or in
+/// its place.
+#[inline(always)]
+fn through_recurrent<S: Simd, C: Cell>(s: S, step: &mut StepBack<'_>, add: bool) {
+    let shape = step.shape;
+    s.run(Product {
+        gates: Gates { shape, active: step.active, kept: step.kept, vectors: C::VECTORS, columns: C::RECURRENT },
+        transposed: &step.weights.recurrent,
+        outputs: shape.padded,
+        stride: shape.padded,
+        out: step.hidden,
+        add,
+    });
 }

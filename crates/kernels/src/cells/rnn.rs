@@ -1,11 +1,11 @@
 //! Elman's network. A step keeps h, whose place the gradient of its pre-activation takes.
 
-use super::{Cell, Operands, Step, StepBack, WeightSums, block_of, gradients_of};
+use super::{Cell, Operands, Step, StepBack, WeightSums, gradients_of, pre_activations, through_recurrent};
 use crate::math::tanh;
 use crate::pack::Columns;
 use crate::plan::split;
 use crate::simd::Simd;
-use crate::tile::{Gates, Product, Steps, accumulate, for_rows, rows_of, same_in_rows};
+use crate::tile::{Steps, for_rows};
 
 pub(crate) struct Rnn;
 
@@ -30,7 +30,7 @@ impl Cell for Rnn {
     }
 
     #[inline(always)]
-    fn step_back<S: Simd>(s: S, step: StepBack<'_>) {
+    fn step_back<S: Simd>(s: S, mut step: StepBack<'_>) {
         let shape = step.shape;
         for unit in (0..shape.padded).step_by(S::LANES) {
             for row in 0..step.active {
@@ -39,14 +39,7 @@ impl Cell for Rnn {
                 s.store(s.neg_mul_add(s.mul(gradient, after), after, gradient), kept);
             }
         }
-        s.run(Product {
-            gates: Gates { shape, active: step.active, kept: step.kept, vectors: 1, columns: ALL },
-            transposed: &step.weights.recurrent,
-            outputs: shape.padded,
-            stride: shape.padded,
-            out: step.hidden,
-            add: false,
-        });
+        through_recurrent::<S, Self>(s, &mut step, false);
     }
 
     #[inline(always)]
@@ -64,11 +57,7 @@ impl Cell for Rnn {
 #[inline(always)]
 fn tile<S: Simd, const R: usize>(s: S, step: &mut Step<'_>, block: usize, first: usize) {
     let shape = step.shape;
-    let sums = same_in_rows::<S, R, 1>(s, block_of(&step.weights.bias, block, S::LANES));
-    let recurrent = block_of(&step.weights.recurrent, block, shape.hidden * S::LANES);
-    let sums = accumulate(s, sums, rows_of(step.before, first, shape.padded, shape.hidden), recurrent);
-    let input = block_of(&step.weights.input, block, shape.inputs * S::LANES);
-    let sums = accumulate(s, sums, rows_of(step.values, first, shape.inputs, shape.inputs), input);
+    let sums = pre_activations::<S, R, 1>(s, step, block, first);
     let unit = block * S::LANES;
     let mut hidden = [s.splat(0.0); R];
     for r in 0..R {
