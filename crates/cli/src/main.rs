@@ -6,6 +6,8 @@ mod certificate;
 mod compare;
 mod compute;
 mod display;
+mod doctor;
+mod document;
 mod evaluate;
 mod finetune;
 mod flash;
@@ -43,6 +45,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Train(train::Train),
+    Doctor(doctor::Doctor),
     Sweep(sweep::Sweep),
     Finetune(finetune::Finetune),
     Quantize(quantize::Quantize),
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         None => worked_example::run(json),
         Some(Command::Train(command)) => command.run(json),
+        Some(Command::Doctor(command)) => command.run(json),
         Some(Command::Sweep(command)) => command.run(json),
         Some(Command::Finetune(command)) => command.run(json),
         Some(Command::Quantize(command)) => command.run(json),

@@ -50,5 +50,5 @@ pub use config::{Config, ConfigError};
 pub use evaluate::{EvaluateError, Evaluation, Prediction, evaluate, forward};
 pub use finetune::{FinetuneOptions, finetune, in_terms_of};
 pub use metrics::{ClassMetrics, Metrics, ValueMetrics};
-pub use progress::{BatchReport, EpochReport, Progress, Silent, Start};
-pub use train::{Ended, Options, Outcome, RESUME_FILE, TrainError, train};
+pub use progress::{BatchReport, EpochReport, Progress, Silent, Start, Weights};
+pub use train::{Ended, Options, Outcome, RESUME_FILE, TrainError, architecture, train};

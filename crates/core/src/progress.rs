@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use emberloop_checkpoint::{Architecture, Tensor};
 use serde::{Deserialize, Serialize};
 
 /// An observer of a training; `Send`, as training runs in a pool of threads.
@@ -14,6 +15,29 @@ pub trait Progress: Send {
 
     /// After each epoch.
     fn on_epoch(&mut self, _epoch: &EpochReport) {}
+
+    /// Whether [`on_weights`](Self::on_weights) is to be called after this batch, both counted from 1; batch 0 stands
+    /// for the moment before an epoch's first.
+    fn wants_weights(&self, _epoch: usize, _batch: usize) -> bool {
+        false
+    }
+
+    /// The weights as they are, where [`wants_weights`](Self::wants_weights) asked for them: they are copied from the
+    /// device.
+    fn on_weights(&mut self, _weights: &Weights<'_>) {}
+}
+
+/// The weights at one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Weights<'a> {
+    /// Counted from 1.
+    pub epoch: usize,
+    /// The batch that was just learned, counted from 1; 0 before the first.
+    pub batch: usize,
+    /// What the tensors form together.
+    pub architecture: &'a Architecture,
+    /// By their names in a checkpoint, in PyTorch's layout.
+    pub tensors: &'a BTreeMap<String, Tensor>,
 }
 
 /// Watches nothing.

@@ -1,6 +1,5 @@
 //! `emberloop sweep`: one configuration, many values, a table of what came of them.
 
-mod document;
 mod file;
 mod folder;
 mod launch;

@@ -7,9 +7,9 @@ use emberloop_core::Config;
 use emberloop_core::monitor::{Better, Monitor};
 use toml_edit::{DocumentMut, Value};
 
-use super::document;
 use super::file::{Direction, MOST_RUNS, Method, SweepFile};
 use super::sample;
+use crate::document;
 use crate::run_folder::CONFIG_FILE;
 
 /// A sweep, ready to run.

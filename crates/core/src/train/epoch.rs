@@ -22,7 +22,7 @@ use crate::{
     evaluate,
     model::Network,
     optim::Optimizer,
-    progress::{BatchReport, EpochReport, Progress},
+    progress::{BatchReport, EpochReport, Progress, Weights},
     recurrence::TrainBackend,
     schedule::Schedule,
 };
@@ -83,6 +83,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         let batches = steps.len();
         let mut outputs = vec![Vec::new(); self.train.len()];
         let (mut sum, mut total, mut norms, mut learning_rate) = (0.0, 0.0, 0.0, 0.0);
+        self.show_weights(epoch, 0, progress);
         for (index, group) in steps.enumerate() {
             if cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
                 return Ok(None);
@@ -102,6 +103,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
                 gradient_norm: step.gradient_norm,
                 learning_rate,
             });
+            self.show_weights(epoch, index + 1, progress);
         }
         let trained = began.elapsed().as_secs_f64();
         let seen = evaluate::metrics(&self.job.splits.train, self.job.target_scaler.as_ref(), &outputs);
@@ -132,6 +134,15 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
             sequences_per_second: self.train.len() as f64 / trained.max(CLOCK_TICK),
             best: false,
         }))
+    }
+
+    /// Lets an observer that asked for them see the weights after `batch` batches.
+    fn show_weights(&self, epoch: usize, batch: usize, progress: &mut dyn Progress) {
+        let epoch = epoch + 1;
+        if progress.wants_weights(epoch, batch) {
+            let (architecture, tensors) = (&self.job.architecture, &self.network.to_tensors());
+            progress.on_weights(&Weights { epoch, batch, architecture, tensors });
+        }
     }
 
     /// The parts of a step: its batches, each divided among the devices.

@@ -123,7 +123,7 @@ pub(crate) struct Job<'a> {
 }
 
 /// The network that a configuration and its data ask for.
-pub(crate) fn architecture(config: &Config, train: &Dataset) -> Architecture {
+pub fn architecture(config: &Config, train: &Dataset) -> Architecture {
     let embedding = match &train.inputs {
         Inputs::Channels(_) => None,
         Inputs::Tokens { vocabulary, .. } => {

@@ -8,8 +8,8 @@ mod resume;
 mod stopping;
 mod team;
 
-pub use job::TrainError;
-pub(crate) use job::{Job, architecture, check_targets, run};
+pub(crate) use job::{Job, check_targets, run};
+pub use job::{TrainError, architecture};
 pub use resume::RESUME_FILE;
 
 use std::{

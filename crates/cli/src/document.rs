@@ -39,6 +39,21 @@ pub fn set(document: &mut DocumentMut, defaults: &serde_json::Value, key: &str, 
     Ok(())
 }
 
+/// Takes a dotted key out, if it is there.
+pub fn unset(document: &mut DocumentMut, key: &str) {
+    let (tables, last) = key.rsplit_once('.').unwrap_or(("", key));
+    let mut item = document.as_item_mut();
+    for part in tables.split('.').filter(|part| !part.is_empty()) {
+        match item.as_table_like_mut().and_then(|table| table.get_mut(part)) {
+            Some(next) => item = next,
+            None => return,
+        }
+    }
+    if let Some(table) = item.as_table_like_mut() {
+        table.remove(last);
+    }
+}
+
 fn set_element(array: &mut Array, index: &str, value: &Value) -> Result<(), String> {
     let length = array.len();
     let place = index.parse().ok().and_then(|index: usize| array.get_mut(index));
@@ -119,6 +134,17 @@ mod tests {
         assert_eq!(document["scaler"]["kind"].as_str(), Some("none"), "{text}");
         assert!(text.contains("schedule = { kind = \"none\", warmup_epochs = 2 }"), "{text}");
         assert!(text.contains("clip = { norm = 1.0 }") && text.contains("[scaler]\nkind = \"none\""), "{text}");
+    }
+
+    #[test]
+    fn keys_are_taken_out() {
+        let mut document: DocumentMut = BASE.parse().unwrap();
+        for key in ["training.optimizer.learning_rate", "data.target", "training.clip", "scaler.kind"] {
+            unset(&mut document, key);
+        }
+        let text = document.to_string();
+        assert!(text.contains("optimizer = { kind = \"adam\" }") && !text.contains("target"), "{text}");
+        assert!(text.contains("# of May"), "{text}");
     }
 
     #[test]

@@ -1,0 +1,133 @@
+//! Rate, clipping, batch.
+
+use emberloop_core::config::{ClipConfig, OptimizerConfig};
+use emberloop_findings::{Cause, Fix};
+
+use super::{Scene, Suspect, decades_above};
+use crate::watch::quantile;
+
+/// The key of the learning rate.
+pub const RATE: &str = "training.optimizer.learning_rate";
+
+/// The rates that an optimizer trains small recurrent networks with (smallest, usual, largest).
+fn usual_rates(optimizer: &OptimizerConfig) -> (f64, f64, f64) {
+    match optimizer {
+        OptimizerConfig::Adam { .. } | OptimizerConfig::Adamw { .. } => (5e-4, 2e-3, 1e-2),
+        OptimizerConfig::Rmsprop { .. } => (5e-4, 2e-3, 1e-2),
+        OptimizerConfig::Sgd { .. } => (3e-3, 5e-2, 0.5),
+    }
+}
+
+/// Too long or too short steps.
+pub fn learning_rate(scene: &Scene<'_>) -> Vec<Suspect> {
+    let optimizer = &scene.config.training.optimizer;
+    let rate = optimizer.learning_rate();
+    let (smallest, usual, largest) = usual_rates(optimizer);
+    let fix = |rate: f64| Fix::set(RATE, rate);
+    let update = quantile(scene.reference.watch.updates.iter().map(|update| update.ratio), 0.5);
+    let above = decades_above(rate, largest);
+    let below = decades_above(smallest, rate);
+    let suspect = |cause, strangeness, what: String, fixes| {
+        Suspect::new(cause, strangeness, what, fixes).with("learning_rate", rate).with("update_to_weight_ratio", update)
+    };
+    if above > 0.0 {
+        let what = format!(
+            "the learning rate is {rate}, where {smallest} to {largest} are usual; one step moves the weights by {}",
+            percent(update)
+        );
+        return vec![suspect(Cause::LearningRateHigh, 0.3 + above, what, vec![fix(usual), fix(largest / 2.0)])];
+    }
+    if below > 0.0 {
+        let what = format!(
+            "the learning rate is {rate}, where {smallest} to {largest} are usual; one step moves the weights by {}",
+            percent(update)
+        );
+        return vec![suspect(Cause::LearningRateLow, 0.3 + below, what, vec![fix(usual), fix(largest / 2.0)])];
+    }
+    Vec::new()
+}
+
+/// A share in per cent, with as many digits as it takes.
+pub fn percent(share: f64) -> String {
+    match 100.0 * share {
+        percent if percent >= 0.1 => format!("{percent:.1} %"),
+        percent => format!("{percent:.1e} %"),
+    }
+}
+
+/// A limit far below every gradient.
+pub fn clip(scene: &Scene<'_>) -> Vec<Suspect> {
+    let Some(limit) = scene.config.training.clip else { return Vec::new() };
+    let norms = || scene.reference.watch.steps.iter().map(|step| step.norm);
+    let median = quantile(norms(), 0.5);
+    let (limit, key) = match limit {
+        ClipConfig::Norm(limit) => (limit, "norm"),
+        ClipConfig::Value(limit) => (limit, "value"),
+    };
+    let bites = norms().filter(|norm| *norm > limit).count() as f64 / scene.reference.watch.steps.len().max(1) as f64;
+    if bites < 0.95 {
+        return Vec::new();
+    }
+    let what = format!(
+        "clipping to a {key} of {limit} bites in {} of the steps: the gradient's norm is {median:.2e} (median)",
+        percent(bites)
+    );
+    let fix = Fix { unset: vec!["training.clip".into()], ..Fix::set("training.clip.norm", 1.0) };
+    let suspect = Suspect::new(Cause::ClipAlways, decades_above(median, limit) / 3.0, what, vec![fix]);
+    vec![suspect.with("clip", limit).with("gradient_norm", median).with("share_clipped", bites)]
+}
+
+/// A gradient that now and then is far larger than usual, and nothing against it.
+pub fn explosion(scene: &Scene<'_>) -> Vec<Suspect> {
+    let norms = || scene.reference.watch.steps.iter().map(|step| step.norm);
+    let (median, largest) = (quantile(norms(), 0.5), quantile(norms(), 1.0));
+    let training = &scene.config.training;
+    let growth = if scene.reference.failure.is_some() { 1e3 } else { largest / median.max(1e-12) };
+    if training.clip.is_some() || growth < 30.0 {
+        return Vec::new();
+    }
+    let what = format!("the gradient's norm is {median:.2e} (median) and grows to {largest:.2e}, and nothing clips it");
+    let fix = Fix::set("training.clip.norm", 1.0);
+    let suspect = Suspect::new(Cause::GradientExploding, decades_above(growth, 10.0) / 3.0, what, vec![fix]);
+    vec![suspect.with("gradient_norm", median).with("largest_gradient_norm", largest)]
+}
+
+/// So few steps in an epoch that an epoch is next to nothing.
+pub fn batch_large(scene: &Scene<'_>) -> Vec<Suspect> {
+    let training = &scene.config.training;
+    let (sequences, batches) = (scene.sequences(), scene.batches());
+    let step = training.batch * training.accumulate;
+    // A few dozen sequences are a batch by themselves.
+    if batches > 6 || step <= 32 || sequences < 40 {
+        return Vec::new();
+    }
+    let total = batches * scene.epochs;
+    let strangeness = [1.0, 0.85, 0.7, 0.55, 0.45, 0.35][batches.max(1) - 1];
+    let few = decades_above(1000.0, total as f64);
+    let what = format!(
+        "a step of the optimizer takes {} of {sequences} sequences: an epoch is {batches} step{}, the whole training {total}",
+        step.min(sequences),
+        if batches == 1 { "" } else { "s" },
+    );
+    let size = (sequences / 20).clamp(4, 32);
+    let mut fix = Fix::set("training.batch", size);
+    if training.accumulate > 1 {
+        fix.unset.push("training.accumulate".into());
+    }
+    let suspect = Suspect::new(Cause::BatchLarge, strangeness + 0.2 * few, what, vec![fix]);
+    vec![suspect.with("batch", step).with("steps_per_epoch", batches).with("steps", total)]
+}
+
+/// Gradients of one or two sequences.
+pub fn batch_small(scene: &Scene<'_>) -> Vec<Suspect> {
+    let training = &scene.config.training;
+    let step = training.batch * training.accumulate;
+    if step > 2 || scene.batches() < 20 {
+        return Vec::new();
+    }
+    let norms = || scene.reference.watch.steps.iter().map(|step| step.norm);
+    let spread = quantile(norms(), 0.9) / quantile(norms(), 0.5).max(1e-12);
+    let what = format!("a step of the optimizer sees {step} sequence{}", if step == 1 { "" } else { "s" });
+    let suspect = Suspect::new(Cause::BatchSmall, 0.5, what, vec![Fix::set("training.batch", 16)]);
+    vec![suspect.with("batch", step).with("gradient_norm_90_to_50", spread)]
+}
