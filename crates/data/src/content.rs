@@ -7,6 +7,7 @@
 //! less surprising. Among N rows there are N² pairs, so a run needs 2·log2(N) bits, and 20 more.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::dataset::Sequence;
 use crate::error::DataError;
@@ -29,11 +30,13 @@ const FINENESS: f64 = 32.0;
 pub(crate) struct Content {
     width: usize,
     tokens: bool,
+    /// An odd number for each channel, so that a row's mark knows which value is whose.
+    factors: Vec<u64>,
     /// One over the amount of each channel that is told apart.
     fineness: Vec<f64>,
     /// How often each change, and each change of the change, was seen. Of tokens: each token, and each pair of them.
-    first: HashMap<u64, f64>,
-    second: HashMap<u64, f64>,
+    first: Counts,
+    second: Counts,
     seen: f64,
     /// Bits that a run needs.
     bits: f64,
@@ -58,19 +61,27 @@ fn mix(mut bits: u64) -> u64 {
     bits ^ (bits >> 31)
 }
 
-/// A number for one row: equal rows have equal ones.
-fn row_mark(row: &[f32]) -> u64 {
-    let mut mark = 0x9E37_79B9_7F4A_7C15u64;
-    for &value in row {
-        // Every NaN is "no value", and -0 is 0.
-        let bits = if value.is_nan() { f32::NAN.to_bits() } else { (value + 0.0).to_bits() };
-        mark = (mark ^ u64::from(bits)).wrapping_mul(0x9FB2_1C65_1E98_DF25);
-        mark ^= mark >> 32;
+const BASE: u64 = 0x2545_F491_4F6C_DD1D;
+
+/// Of numbers that are mixed already.
+#[derive(Debug, Default)]
+struct Mixed(u64);
+
+impl Hasher for Mixed {
+    fn finish(&self) -> u64 {
+        self.0
     }
-    mark
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("keys are numbers of 64 bits")
+    }
+
+    fn write_u64(&mut self, mixed: u64) {
+        self.0 = mixed;
+    }
 }
 
-const BASE: u64 = 0x2545_F491_4F6C_DD1D;
+type Counts = HashMap<u64, f64, BuildHasherDefault<Mixed>>;
 
 impl Content {
     /// Learns from some of the sequences how frequent changes are; `width` is how many numbers a row has.
@@ -88,9 +99,10 @@ impl Content {
         let mut content = Content {
             width,
             tokens,
+            factors: (1..=width as u64).map(|channel| mix(channel.wrapping_mul(BASE)) | 1).collect(),
             fineness: fineness(&sample, width),
-            first: HashMap::new(),
-            second: HashMap::new(),
+            first: Counts::default(),
+            second: Counts::default(),
             seen: 0.0,
             bits: 2.0 * (rows.max(2) as f64).log2() + MARGIN,
             run: None,
@@ -112,19 +124,29 @@ impl Content {
         self.run
     }
 
+    /// A number for one row: equal rows have equal ones.
+    fn row_mark(&self, row: &[f32]) -> u64 {
+        // Every NaN is "no value", and -0 is 0.
+        let bits = |value: f32| if value.is_nan() { f32::NAN.to_bits() } else { (value + 0.0).to_bits() };
+        let products =
+            row.iter().zip(&self.factors).map(|(&value, &factor)| factor.wrapping_mul(u64::from(bits(value))));
+        products.fold(BASE, u64::wrapping_add)
+    }
+
     /// What changes from the row before to this one, and how that change is another one than the last.
     fn changes(&self, own: &[f32], step: usize) -> (u64, u64) {
         let at = |step: usize| &own[step * self.width..][..self.width];
         if self.tokens {
-            let token = row_mark(at(step));
-            return (token, mix(token ^ row_mark(at(step - 1)).rotate_left(17)));
+            let token = mix(self.row_mark(at(step)));
+            return (token, mix(token ^ self.row_mark(at(step - 1)).rotate_left(17)));
         }
         let (mut first, mut second) = (0u64, 0u64);
         for (channel, fineness) in self.fineness.iter().enumerate() {
             let value = |step: usize| f64::from(at(step)[channel]);
             let change = value(step) - value(step - 1);
             let last = if step > 1 { value(step - 1) - value(step - 2) } else { 0.0 };
-            let code = |amount: f64| if amount.is_nan() { i64::MAX as u64 } else { (amount * fineness).round() as i64 as u64 };
+            let code =
+                |amount: f64| if amount.is_nan() { i64::MAX as u64 } else { (amount * fineness).round() as i64 as u64 };
             first = mix(first ^ code(change)).wrapping_add(BASE);
             second = mix(second ^ code(change - last)).wrapping_add(BASE);
         }
@@ -134,7 +156,7 @@ impl Content {
     /// How surprising a step is, in bits.
     fn surprise(&self, own: &[f32], step: usize) -> f64 {
         let (first, second) = self.changes(own, step);
-        let count = |counts: &HashMap<u64, f64>, code: u64| counts.get(&code).copied().unwrap_or(0.0) + 0.25;
+        let count = |counts: &Counts, code: u64| counts.get(&code).copied().unwrap_or(0.0) + 0.25;
         let bits = |count: f64, of: f64| ((of + 1.0) / count).log2().max(0.0);
         let own_bits = bits(count(&self.first, first), self.seen);
         let other = match self.tokens {
@@ -147,7 +169,7 @@ impl Content {
 
     /// How often the token before this one was seen.
     fn before(&self, own: &[f32], step: usize) -> f64 {
-        self.first.get(&row_mark(&own[step - 1..step])).copied().unwrap_or(0.0)
+        self.first.get(&mix(self.row_mark(&own[step - 1..step]))).copied().unwrap_or(0.0)
     }
 
     /// The shortest run that says enough in most places.
@@ -190,7 +212,7 @@ impl Content {
         let sums = self.sums(own);
         let mut marks = Marks { telling: sums.last().is_some_and(|&bits| bits >= self.bits), ..Marks::default() };
         let needed = if self.tokens { 2.0 * self.bits } else { self.bits };
-        let run = self.run.unwrap_or(usize::MAX);
+        let run = self.run.unwrap_or(0);
         let Marks { runs, .. } = &mut marks;
         let whole = self.each_run(own, |first, mark| {
             if sums[first + run - 1] - sums[first] >= needed {
@@ -203,19 +225,17 @@ impl Content {
 
     /// Shows the first row and the mark of each run, whether it says much or not, and returns the mark of the whole.
     pub(crate) fn each_run(&self, own: &[f32], mut look: impl FnMut(usize, u64)) -> u64 {
-        let run = self.run.unwrap_or(usize::MAX);
-        let leaving = (0..run.min(1 << 20)).fold(1u64, |power, _| power.wrapping_mul(BASE));
-        let (mut rolling, mut whole) = (0u64, 0u64);
-        for (step, row) in own.chunks_exact(self.width).enumerate() {
-            let mark = row_mark(row);
-            whole = whole.wrapping_mul(BASE).wrapping_add(mark);
-            rolling = rolling.wrapping_mul(BASE).wrapping_add(mark);
-            if step >= run {
-                let left = &own[(step - run) * self.width..][..self.width];
-                rolling = rolling.wrapping_sub(row_mark(left).wrapping_mul(leaving));
-            }
-            if step + 1 >= run {
-                look(step + 1 - run, mix(rolling));
+        let marks: Vec<u64> = own.chunks_exact(self.width).map(|row| self.row_mark(row)).collect();
+        let whole = marks.iter().fold(0u64, |whole, mark| whole.wrapping_mul(BASE).wrapping_add(*mark));
+        if let Some(run) = self.run.filter(|&run| run <= marks.len()) {
+            let leaving = (0..run).fold(1u64, |power, _| power.wrapping_mul(BASE));
+            let mut rolling =
+                marks[..run - 1].iter().fold(0u64, |rolling, mark| rolling.wrapping_mul(BASE).wrapping_add(*mark));
+            let mut left = 0;
+            for (first, (&entering, &next_left)) in marks[run - 1..].iter().zip(&marks).enumerate() {
+                rolling = rolling.wrapping_mul(BASE).wrapping_add(entering).wrapping_sub(leaving.wrapping_mul(left));
+                left = next_left;
+                look(first, mix(rolling));
             }
         }
         mix(whole ^ (own.len() as u64))

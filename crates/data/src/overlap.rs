@@ -1,11 +1,8 @@
 //! Sequences that share content, on two sides of a split and within one file.
 
-use std::collections::HashSet;
-
 use crate::content::{Content, Marks};
-use crate::dataset::{Dataset, Inputs, Sequence};
+use crate::dataset::{Dataset, Inputs};
 use crate::error::DataError;
-use crate::values;
 
 /// What one side of a split has of another: see [`shared_content`].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -35,20 +32,25 @@ const TRAINING_ROWS: usize = 1 << 22;
 /// Numbers of streamed data that are looked at.
 const STREAMED: usize = 1 << 22;
 
-/// Looks for the sequences of `other` in `train`. A sequence is shared if it is there whole, or if a run of its rows is that
-/// is too surprising to be there twice by chance: four rows of many measured channels, more of a quantised signal, whole
-/// sequences of tokens. Of large data a sample is looked at, taken evenly.
+/// Looks for the sequences of each of `others` in `train`. A sequence is shared if it is there whole, or if a run of its rows
+/// is that is too surprising to be there twice by chance: four rows of many measured channels, more of a quantised signal,
+/// phrases of tokens. Of large data a sample is looked at, taken evenly.
 ///
 /// # Errors
 /// If a file cannot be read any more.
-pub fn shared_content(train: &Dataset, other: &Dataset) -> Result<SharedContent, DataError> {
-    let (train, other) = (train.sample(STREAMED)?, other.sample(STREAMED)?);
+pub fn shared_content(train: &Dataset, others: &[&Dataset]) -> Result<Vec<SharedContent>, DataError> {
+    let train = train.sample(STREAMED)?;
     let content = content(&train)?;
     let rows = |dataset: &Dataset| dataset.sequences.iter().map(|sequence| sequence.steps).sum::<usize>();
     let mut sought = Sought::default();
-    let some = other.sequences.iter().step_by(rows(&other).div_ceil(SOUGHT_ROWS).max(1));
-    for (number, sequence) in some.enumerate() {
-        sought.add(number as u32, content.marks(&sequence.values.read()?));
+    // Where the sequences of each of the others end among all that are sought.
+    let mut ends = Vec::new();
+    for other in others {
+        let other = other.sample(STREAMED)?;
+        for sequence in other.sequences.iter().step_by(rows(&other).div_ceil(SOUGHT_ROWS / others.len()).max(1)) {
+            sought.add(content.marks(&sequence.values.read()?));
+        }
+        ends.push(sought.met.len());
     }
     sought.finish();
     let mut wholes = Vec::with_capacity(train.sequences.len());
@@ -60,16 +62,32 @@ pub fn shared_content(train: &Dataset, other: &Dataset) -> Result<SharedContent,
     }
     wholes.sort_unstable();
     let repeated = wholes.chunk_by(|a, b| a == b).filter(|equal| equal.len() > 1).map(<[u64]>::len).sum();
-    let count = |wanted: fn(&(bool, bool, bool)) -> bool| sought.met.iter().filter(|met| wanted(met)).count();
-    Ok(SharedContent {
-        looked_at: sought.met.len(),
-        shared: count(|&(run, whole, telling)| run || whole && telling),
-        whole: count(|&(_, whole, telling)| whole && telling),
-        plain: count(|&(run, whole, telling)| whole && !telling && !run),
-        training: wholes.len(),
-        repeated,
-        run: content.run().unwrap_or(0),
-    })
+    let starts = std::iter::once(0).chain(ends.iter().copied());
+    let of = |(start, &end): (usize, &usize)| {
+        let met = &sought.met[start..end];
+        let count = |wanted: fn(&Met) -> bool| met.iter().filter(|met| wanted(met)).count();
+        SharedContent {
+            looked_at: met.len(),
+            shared: count(|met| met.run || met.whole && met.telling),
+            whole: count(|met| met.whole && met.telling),
+            plain: count(|met| met.whole && !met.telling && !met.run),
+            training: wholes.len(),
+            repeated,
+            run: content.run().unwrap_or(0),
+        }
+    };
+    Ok(starts.zip(&ends).map(of).collect())
+}
+
+/// What became of a sequence that was sought.
+#[derive(Default)]
+struct Met {
+    /// A run of it was met.
+    run: bool,
+    /// All of it was.
+    whole: bool,
+    /// Whether all of it says enough for that to be no chance.
+    telling: bool,
 }
 
 /// Marks that are looked for, and which were met.
@@ -80,18 +98,18 @@ struct Sought {
     wholes: Vec<(u64, u32)>,
     /// One bit for each value of a mark's upper bits: most marks that are met are none that is sought.
     filter: Vec<u64>,
-    /// Of each sequence: whether a run of it was met, whether all of it was, and whether all of it says enough.
-    met: Vec<(bool, bool, bool)>,
+    met: Vec<Met>,
 }
 
 /// Bits of the filter, as a power of two: 512 KiB, which a core's cache holds.
 const FILTER: u32 = 22;
 
 impl Sought {
-    fn add(&mut self, number: u32, marks: Marks) {
+    fn add(&mut self, marks: Marks) {
+        let number = self.met.len() as u32;
         self.marks.extend(marks.runs.into_iter().map(|mark| (mark, number)));
         self.wholes.push((marks.whole, number));
-        self.met.push((false, false, marks.telling));
+        self.met.push(Met { telling: marks.telling, ..Met::default() });
     }
 
     fn finish(&mut self) {
@@ -113,7 +131,7 @@ impl Sought {
         if self.may_have(mark) {
             let first = self.marks.partition_point(|&(sought, _)| sought < mark);
             for &(_, number) in self.marks[first..].iter().take_while(|&&(sought, _)| sought == mark) {
-                self.met[number as usize].0 = true;
+                self.met[number as usize].run = true;
             }
         }
     }
@@ -122,7 +140,7 @@ impl Sought {
         if self.may_have(mark) {
             let first = self.wholes.partition_point(|&(sought, _)| sought < mark);
             for &(_, number) in self.wholes[first..].iter().take_while(|&&(sought, _)| sought == mark) {
-                self.met[number as usize].1 = true;
+                self.met[number as usize].whole = true;
             }
         }
     }

@@ -72,9 +72,8 @@ pub(super) fn duplicate(view: &View<'_>) -> Option<Finding> {
     }
     let mut pairs: Vec<(usize, usize)> = Vec::new();
     for second in 1..width {
-        let of = (0..second).find(|&first| {
-            !pairs.iter().any(|&(_, copy)| copy == first) && is_copy(&centred[first], &centred[second])
-        });
+        let of = (0..second)
+            .find(|&first| !pairs.iter().any(|&(_, copy)| copy == first) && is_copy(&centred[first], &centred[second]));
         pairs.extend(of.map(|first| (first, second)));
     }
     let &(first, second) = pairs.first()?;
@@ -125,7 +124,8 @@ fn is_copy(a: &[f32], b: &[f32]) -> bool {
         }
         seen += 1;
         away += usize::from(a.abs() > 0.1);
-        apart = [apart[0] || (a - b).abs() > NEAR * (1.0 + a.abs()), apart[1] || (a + b).abs() > NEAR * (1.0 + a.abs())];
+        apart =
+            [apart[0] || (a - b).abs() > NEAR * (1.0 + a.abs()), apart[1] || (a + b).abs() > NEAR * (1.0 + a.abs())];
         if apart == [true, true] {
             return false;
         }

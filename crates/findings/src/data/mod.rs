@@ -34,10 +34,12 @@ pub fn examine(
     let view = View::new(data, scaler, splits)?;
     let mut findings = Vec::new();
     findings.extend(targets::labels_as_values(&view));
-    findings.extend(targets::labels_are_values(&view));
-    if !class_weights {
+    let quantity = targets::labels_are_values(&view);
+    // The values of a quantity are uneven by nature.
+    if !class_weights && quantity.is_none() {
         findings.extend(classes::imbalance(&view));
     }
+    findings.extend(quantity);
     findings.extend(classes::not_enough(&view));
     findings.extend(scale::unscaled(&view));
     findings.extend(scale::outliers(&view)?);

@@ -1,6 +1,8 @@
 //! Data that were scaled before they came here, by numbers that include what a model must not know.
 
-use emberloop_data::{DataError, Dataset, ScalerKind};
+use std::path::Path;
+
+use emberloop_data::{DataConfig, DataError, Dataset, ScalerKind, TargetColumns, Task, WindowConfig, load};
 
 use super::view::{Sums, View, sums};
 use super::{Said, short};
@@ -16,6 +18,33 @@ fn distances(sums: &[Sums]) -> [(&'static str, f64); 2] {
         ("mean 0 and deviation 1", most(|sums| sums.mean().abs().max((sums.deviation() - 1.0).abs()))),
         ("minimum 0 and maximum 1", most(|sums| sums.minimum.abs().max((sums.maximum - 1.0).abs()))),
     ]
+}
+
+/// How near to being scaled windows are, if the rows of which they were cut are.
+const NEAR: f64 = 0.2;
+
+/// Sums of every row of a training file that was cut into windows: the rows whose target is missing are in few of those.
+/// `None` of other data, and where the windows are not even nearly scaled.
+fn every_row(view: &View<'_>) -> Result<Option<Vec<Sums>>, DataError> {
+    let near = |sums: &Sums| sums.mean().abs() < NEAR && (sums.deviation() - 1.0).abs() < NEAR;
+    let bounded = |sums: &Sums| sums.minimum.abs() < NEAR && (sums.maximum - 1.0).abs() < NEAR;
+    let all = |of: &dyn Fn(&Sums) -> bool| view.columns.iter().all(|column| column.is_constant() || of(&column.sums));
+    let complete = view.columns.iter().find(|column| column.sums.missing == 0.0);
+    let (Some(complete), true, true) = (complete, view.config.window.is_some(), all(&near) || all(&bounded)) else {
+        return Ok(None);
+    };
+    let config = DataConfig {
+        channels: Some(view.columns.iter().map(|column| column.name.clone()).collect()),
+        // Any number will do: every row has this one.
+        target: Some(TargetColumns::One(complete.name.clone())),
+        task: Task::Regression,
+        window: Some(WindowConfig { length: 1, stride: 1, horizon: 0 }),
+        missing_values: view.config.missing_values.clone(),
+        validation_fraction: 0.0,
+        ..DataConfig::new(view.splits.train.path.clone())
+    };
+    let rows = load(&config, Path::new(""), 0)?.train;
+    sums(&config, &rows).map(Some)
 }
 
 fn together(a: &[Sums], b: &[Sums]) -> Vec<Sums> {
@@ -55,11 +84,18 @@ pub(super) fn leak(view: &View<'_>) -> Result<Option<Finding>, DataError> {
             sets.push(("all of it together", together(&together(&train, validation), test)));
         }
     }
+    sets.extend(
+        every_row(view)?.map(|all| ("all rows of the file together", varied.iter().map(|&at| all[at]).collect())),
+    );
     sets.extend(validation.into_iter().map(|own| ("validation alone", own)));
     sets.extend(test.into_iter().map(|own| ("test alone", own)));
     let own = distances(&train);
     let found = sets.iter().flat_map(|(set, sums)| {
-        distances(sums).into_iter().zip(own).enumerate().map(move |(at, ((how, joint), (_, alone)))| (*set, at, how, joint, alone))
+        distances(sums)
+            .into_iter()
+            .zip(own)
+            .enumerate()
+            .map(move |(at, ((how, joint), (_, alone)))| (*set, at, how, joint, alone))
     });
     // Exactly scaled: closer than chance would have it, and far closer than training by itself.
     let found = found.filter(|&(.., joint, alone)| joint < 10.0 * EXACT && alone > 20.0 * joint.max(EXACT / 20.0));
@@ -73,7 +109,8 @@ pub(super) fn leak(view: &View<'_>) -> Result<Option<Finding>, DataError> {
         (true, false) => Confidence::High,
         (false, false) => Confidence::Medium,
     };
-    let harmless = if scaled_anew { "; [scaler] scales it anew from the training split, which undoes that" } else { "" };
+    let harmless =
+        if scaled_anew { "; [scaler] scales it anew from the training split, which undoes that" } else { "" };
     Ok(Some(
         Said {
             id: Cause::ScalerLeak,

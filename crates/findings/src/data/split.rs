@@ -9,17 +9,16 @@ use crate::{Cause, Confidence, Finding, Fix};
 /// Sequences of validation or test data that training has as well.
 pub(super) fn leak(view: &View<'_>) -> Result<Option<Finding>, DataError> {
     let splits = view.splits;
-    let sides: [(&str, Option<&Dataset>); 2] = [("validation", Some(&splits.validation)), ("test", splits.test.as_ref())];
-    let mut worst: Option<Finding> = None;
-    for (side, dataset) in sides {
-        let Some(dataset) = dataset.filter(|dataset| !dataset.sequences.is_empty()) else { continue };
-        let shared = shared_content(&splits.train, dataset)?;
-        let finding = describe(view, side, &shared);
-        let better = |a: &Finding, b: &Finding| (a.confidence, a.score) > (b.confidence, b.score);
-        if let Some(finding) = finding.filter(|finding| worst.as_ref().is_none_or(|worst| better(finding, worst))) {
-            worst = Some(finding);
-        }
+    let mut sides: Vec<(&str, &Dataset)> = vec![("validation", &splits.validation)];
+    sides.extend(splits.test.as_ref().map(|test| ("test", test)));
+    sides.retain(|(_, dataset)| !dataset.sequences.is_empty());
+    if sides.is_empty() {
+        return Ok(None);
     }
+    let datasets: Vec<&Dataset> = sides.iter().map(|(_, dataset)| *dataset).collect();
+    let shared = shared_content(&splits.train, &datasets)?;
+    let findings = sides.iter().zip(&shared).filter_map(|((side, _), shared)| describe(view, side, shared));
+    let worst = findings.max_by(|a, b| a.confidence.cmp(&b.confidence).then(a.score.total_cmp(&b.score)));
     Ok(worst)
 }
 
@@ -41,7 +40,10 @@ fn describe(view: &View<'_>, side: &str, shared: &SharedContent) -> Option<Findi
     let how = match (shared.whole >= shared.shared, &view.train.inputs) {
         (true, _) | (false, Inputs::Tokens { .. }) => "are in training as well, whole".to_owned(),
         (false, Inputs::Channels(_)) => {
-            format!("have rows in common with training ({} and more in a row, {} of them whole)", shared.run, shared.whole)
+            format!(
+                "have rows in common with training ({} and more in a row, {} of them whole)",
+                shared.run, shared.whole
+            )
         }
     };
     Some(

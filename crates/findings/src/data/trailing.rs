@@ -1,5 +1,9 @@
-use emberloop_data::DataError;
 use super::view::View;
 use crate::Finding;
-pub(super) fn padding(_view: &View<'_>) -> Option<Finding> { None }
-pub(super) fn lengths(_view: &View<'_>) -> Result<Option<Finding>, DataError> { Ok(None) }
+use emberloop_data::DataError;
+pub(super) fn padding(_view: &View<'_>) -> Option<Finding> {
+    None
+}
+pub(super) fn lengths(_view: &View<'_>) -> Result<Option<Finding>, DataError> {
+    Ok(None)
+}

@@ -143,11 +143,7 @@ impl<'a> View<'a> {
 
 /// Shows the rows of each sequence; of overlapping windows those that the next one does not have, so that no row counts
 /// more than another.
-pub(super) fn each_own(
-    config: &DataConfig,
-    dataset: &Dataset,
-    mut look: impl FnMut(&[f32]),
-) -> Result<(), DataError> {
+pub(super) fn each_own(config: &DataConfig, dataset: &Dataset, mut look: impl FnMut(&[f32])) -> Result<(), DataError> {
     let (width, count) = (dataset.channels(), dataset.sequences.len());
     let mut at = 0;
     dataset.each(|sequence, values| {
