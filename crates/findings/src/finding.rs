@@ -54,6 +54,13 @@ impl Fix {
         self
     }
 
+    /// And one key less.
+    #[must_use]
+    pub fn with_unset(mut self, key: &str) -> Fix {
+        self.unset.push(key.into());
+        self
+    }
+
     /// And a word to the person.
     #[must_use]
     pub fn with_advice(mut self, advice: impl Into<String>) -> Fix {

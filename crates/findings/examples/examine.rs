@@ -1,0 +1,34 @@
+//! `cargo run --release --example examine -- CONFIG.toml FOLDER`: what the data of a configuration show, and how long it took at least.
+
+use std::path::Path;
+use std::time::Instant;
+
+use emberloop_data::{DataConfig, ScalerConfig, load};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [config, folder] = arguments.as_slice() else { return Err("expected CONFIG.toml FOLDER".into()) };
+    let table: toml::Table = std::fs::read_to_string(config)?.parse()?;
+    let data: DataConfig = table["data"].clone().try_into()?;
+    let scaler: ScalerConfig = match table.get("scaler") {
+        Some(scaler) => scaler.clone().try_into()?,
+        None => ScalerConfig::default(),
+    };
+    let loss = table.get("training").and_then(|training| training.get("loss"));
+    let class_weights = loss.is_some_and(|loss| loss.get("class_weights").is_some());
+    let start = Instant::now();
+    let splits = load(&data, Path::new(folder), 1)?;
+    println!("loaded in {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
+    let mut findings = Vec::new();
+    let mut least = f64::INFINITY;
+    for _ in 0..5 {
+        let start = Instant::now();
+        findings = emberloop_findings::data::examine(&data, &scaler, &splits, class_weights)?;
+        least = least.min(start.elapsed().as_secs_f64() * 1e3);
+    }
+    println!("examined in {least:.1} ms, the least of five");
+    for finding in findings {
+        println!("{}", serde_json::to_string(&finding)?);
+    }
+    Ok(())
+}
