@@ -1,0 +1,153 @@
+//! Gradient norms by layer and step, as a heat map.
+
+use maud::{Markup, html};
+use plotters::prelude::*;
+
+use crate::Gradients;
+use crate::plot::{Area, Drawn, FINE, Role, TEXT, WIDTH, svg, text_style};
+use crate::text::number;
+
+/// Colours of the map; the style sheet has as many.
+pub const LEVELS: u8 = 16;
+
+/// Columns at most: more would be thinner than a phone's pixels.
+const MOST_COLUMNS: usize = 120;
+
+const ROW: i32 = 46 * FINE;
+const NAME: i32 = 20 * FINE;
+const FOOT: i32 = 40 * FINE;
+
+/// The section.
+pub fn section(gradients: &Gradients) -> Markup {
+    let finite: Vec<f64> =
+        gradients.norms.iter().flatten().copied().filter(|norm| norm.is_finite() && *norm > 0.0).collect();
+    let low = finite.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = finite.iter().copied().fold(0.0, f64::max);
+    let height = gradients.norms.len() as i32 * ROW + FOOT;
+    let description = format!("Gradient norm of {} layers over {} steps", gradients.norms.len(), gradients.steps);
+    html! {
+        section #gradients {
+            h2 { "Gradient by layer and step" }
+            p { "How much of the loss's gradient reaches the state of each layer at each step of a sequence. Even colours are "
+                "good; one that fades towards the first steps vanishes, one that glows there explodes." }
+            @if finite.is_empty() {
+                p.note { "No norm was recorded that is finite and above 0." }
+            } @else {
+                figure.wide {
+                    (svg(height, &description, |area| draw(area, gradients, low, high)))
+                    figcaption {
+                        span.key { (number(low)) span.ramp aria-hidden="true" {} (number(high)) " (logarithmic)" }
+                        span.key { i.swatch.nothing {} "0, NaN or infinite" }
+                    }
+                }
+                (table(gradients))
+            }
+        }
+    }
+}
+
+fn draw(area: &Area, gradients: &Gradients, low: f64, high: f64) -> Drawn {
+    for (row, norms) in gradients.norms.iter().enumerate() {
+        let top = row as i32 * ROW;
+        let name = gradients.layers.get(row).map_or_else(|| format!("layer {row}"), |name| shortened(name));
+        area.draw(&Text::new(name, (0, top), text_style()))?;
+        let columns = binned(norms, MOST_COLUMNS);
+        let edge = |column: usize| (WIDTH as i64 * column as i64 / columns.len() as i64) as i32;
+        for (column, norm) in columns.iter().enumerate() {
+            let role = level(*norm, low, high).map_or(Role::Nothing, Role::Heat);
+            let corners = [(edge(column), top + NAME), (edge(column + 1), top + ROW - 4 * FINE)];
+            area.draw(&Rectangle::new(corners, role.color().filled()))?;
+        }
+    }
+    let bottom = gradients.norms.len() as i32 * ROW + 2 * FINE;
+    area.draw(&Text::new("first step", (0, bottom), text_style()))?;
+    let last = if gradients.steps == 1 { "1 step".into() } else { format!("step {}", gradients.steps) };
+    // plotters would guess the width of the text; the anchor needs no guess.
+    use plotters::style::text_anchor::{HPos, Pos, VPos};
+    area.draw(&Text::new(last, (WIDTH, bottom), text_style().pos(Pos::new(HPos::Right, VPos::Top))))?;
+    Ok(())
+}
+
+/// A name that fits the width.
+fn shortened(name: &str) -> String {
+    let most = (WIDTH / (TEXT * 6 / 10)) as usize;
+    match name.chars().count() > most {
+        true => name.chars().take(most - 1).chain(['…']).collect(),
+        false => name.into(),
+    }
+}
+
+/// At most `most` columns, each the mean of its group; NaN where one of the group is not finite.
+fn binned(norms: &[f64], most: usize) -> Vec<f64> {
+    // A mean that left the infinite ones out would look harmless.
+    let mean = |group: &[f64]| match group.iter().all(|norm| norm.is_finite()) {
+        true => group.iter().sum::<f64>() / group.len() as f64,
+        false => f64::NAN,
+    };
+    let columns = norms.len().min(most);
+    (0..columns)
+        .map(|column| mean(&norms[norms.len() * column / columns..norms.len() * (column + 1) / columns]))
+        .collect()
+}
+
+/// The colour of a norm, by its logarithm between the smallest and the largest.
+fn level(norm: f64, low: f64, high: f64) -> Option<u8> {
+    if !norm.is_finite() || norm <= 0.0 {
+        return None;
+    }
+    let range = high.ln() - low.ln();
+    let share = if range > 0.0 { (norm.ln() - low.ln()) / range } else { 0.5 };
+    Some((share.clamp(0.0, 1.0) * f64::from(LEVELS - 1)).round() as u8)
+}
+
+fn table(gradients: &Gradients) -> Markup {
+    let columns = gradients.norms.iter().map(Vec::len).max().unwrap_or(0).min(MOST_COLUMNS);
+    html! {
+        details {
+            summary { "Norms" @if columns < gradients.steps { ", each the mean of some steps" } }
+            div.scroll tabindex="0" {
+                table.numbers {
+                    thead { tr {
+                        th scope="col" { "from step" }
+                        @for (row, _) in gradients.norms.iter().enumerate() {
+                            th scope="col" { @if let Some(name) = gradients.layers.get(row) { (name) } @else { "layer " (row) } }
+                        }
+                    } }
+                    tbody {
+                        @let rows: Vec<Vec<f64>> = gradients.norms.iter().map(|norms| binned(norms, MOST_COLUMNS)).collect();
+                        @for column in 0..columns {
+                            tr {
+                                td { (gradients.steps * column / columns + 1) }
+                                @for row in &rows { td { @if let Some(norm) = row.get(column) { (number(*norm)) } } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_span_the_range_and_leave_out_what_has_none() {
+        assert_eq!(level(1e-6, 1e-6, 1.0), Some(0));
+        assert_eq!(level(1.0, 1e-6, 1.0), Some(LEVELS - 1));
+        assert_eq!(level(1e-3, 1e-6, 1.0), Some(8));
+        assert_eq!(level(2.0, 2.0, 2.0), Some(8));
+        assert_eq!([0.0, f64::NAN, f64::INFINITY].map(|norm| level(norm, 1.0, 2.0)), [None; 3]);
+    }
+
+    #[test]
+    fn columns_are_means_of_all_steps() {
+        let norms: Vec<f64> = (0..1000).map(f64::from).collect();
+        let columns = binned(&norms, 100);
+        assert_eq!((columns.len(), columns[0], columns[99]), (100, 4.5, 994.5));
+        assert_eq!(binned(&[1.0, 2.0], 100), [1.0, 2.0]);
+        assert!(binned(&[1.0, f64::INFINITY], 1)[0].is_nan());
+        assert!(binned(&[], 100).is_empty());
+    }
+}

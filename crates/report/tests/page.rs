@@ -1,0 +1,95 @@
+//! What every page must be, whatever it shows: one small file that fetches nothing, escaped, findings first.
+
+mod samples;
+
+use emberloop_findings::Cause;
+use emberloop_report::{Report, html};
+
+#[test]
+fn no_page_fetches_or_runs_anything() {
+    for (name, report) in samples::all() {
+        let page = html(&report);
+        assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>"), "{name}");
+        for word in [
+            "<script",
+            "<img",
+            "<link rel=\"stylesheet",
+            "@import",
+            "url(",
+            "http://",
+            "https://",
+            "<b>\"",
+            " onerror=\"",
+        ] {
+            assert!(!page.contains(word), "{name}: {word}");
+        }
+        // Everything that opens is closed, so no text got out of its element.
+        for tag in ["svg", "section", "table", "details", "figure", "pre", "td", "style"] {
+            let opened = page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count();
+            assert_eq!(opened, page.matches(&format!("</{tag}>")).count(), "{name}: {tag}");
+        }
+        for class in ["#01", "NaN,", "inf,"] {
+            assert!(
+                !page.contains(&format!("\"{class}")) && !page.contains(&format!("points=\"{class}")),
+                "{name}: {class}"
+            );
+        }
+    }
+}
+
+#[test]
+fn pages_are_small() {
+    for (name, report) in samples::all() {
+        let size = html(&report).len();
+        assert!(size < 500_000, "{name}: {size} bytes");
+    }
+}
+
+#[test]
+fn names_are_text() {
+    let page = html(&samples::hostile());
+    let script =
+        "&lt;script&gt;document.title='broken'&lt;/script&gt;&quot;'&amp;amp;&lt;img src=x onerror=alert(1)&gt;";
+    assert!(page.contains(&format!("<h1>{script}")));
+    assert!(page.contains("data/训练集") || page.contains("数据/训练集.csv"));
+    assert!(page.contains("]]&gt; --&gt; &lt;/style&gt;"));
+}
+
+#[test]
+fn findings_come_first_and_carry_their_fix() {
+    let page = html(&samples::usual());
+    let places = ["id=\"findings\"", "id=\"curves\"", "id=\"gradients\"", "id=\"gates\"", "id=\"confusion\""]
+        .map(|id| page.find(id));
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{places:?}");
+    let first = page.find("Supposed root cause").unwrap();
+    assert!(first < page.find("<h3>The classes are very uneven").unwrap());
+    assert!(page[first..].contains("<code>learning-rate-high</code>"));
+    assert!(page.contains("[training.optimizer]\nlearning_rate = 0.003"), "{page}");
+    assert!(page.contains("# remove training.accumulate"));
+}
+
+#[test]
+fn nothing_found_is_said_with_what_was_looked_for() {
+    let page = html(&samples::nothing_found());
+    assert!(
+        page.contains("Nothing was found.") && page.contains(&format!("None of these {} causes", Cause::ALL.len()))
+    );
+    assert!(Cause::ALL.iter().all(|cause| page.contains(cause.title())));
+    // Not to have looked is another thing.
+    let page = html(&Report::default());
+    assert!(page.contains("Nothing was looked for") && !page.contains("Nothing was found"));
+}
+
+#[test]
+fn a_report_survives_json_with_what_json_cannot_say() {
+    for (name, report) in samples::all() {
+        let text = serde_json::to_string(&report).unwrap();
+        let read: Report = serde_json::from_str(&text).unwrap();
+        // NaN is not equal to itself; the page says whether all is there.
+        assert_eq!(html(&read), html(&report), "{name}");
+    }
+    let error = serde_json::from_str::<Report>(
+        r#"{"epochs":[{"epoch":1,"metrics":{"loss":"big"},"learning_rate":1,"gradient_norm":1}]}"#,
+    );
+    assert!(error.unwrap_err().to_string().starts_with("expected a number, NaN, inf or -inf, found \"big\""));
+}
