@@ -5,15 +5,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use emberloop_core::Config;
+use emberloop_checkpoint::Checkpoint;
+use emberloop_core::{Config, EpochReport};
 use emberloop_doctor::{Examination, Mended, Options};
 use emberloop_findings::{Confidence, Finding, Fix};
 use serde::Serialize;
 use toml_edit::DocumentMut;
 
 use crate::compute::Threads;
+use crate::run_folder::{CHECKPOINT_FILE, CONFIG_FILE, LOG_FILE, ORIGIN_FILE};
 use crate::train::write;
-use crate::{document, interrupt, output, source};
+use crate::{document, interrupt, output, page, source};
 
 /// Find out why a model does not learn, and what mends it.
 ///
@@ -21,11 +23,18 @@ use crate::{document, interrupt, output, source};
 /// evidence, a confidence, and the change of the configuration that mends it.
 #[derive(Args)]
 pub struct Doctor {
-    /// A configuration (TOML).
-    config: PathBuf,
+    /// A configuration (TOML), or the folder of a run, finished or still running, which is only read.
+    #[arg(value_name = "CONFIG|RUN")]
+    what: PathBuf,
     /// Write a mended configuration beside the old one (NAME.fixed.toml), and say what it changes.
     #[arg(long)]
     fix: bool,
+    /// Where the report goes [default: runs/NAME-doctor.html; of a run report.html in its folder].
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Of a run: the configuration that it was started with, if that is not where it was.
+    #[arg(long, value_name = "CONFIG", conflicts_with = "fix")]
+    config: Option<PathBuf>,
     #[command(flatten)]
     threads: Threads,
 }
@@ -34,8 +43,10 @@ pub struct Doctor {
 #[derive(Serialize)]
 struct Report<'a> {
     findings: &'a [Finding],
-    skill: f64,
+    skill: Option<f64>,
     notes: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report: Option<&'a Path>,
     #[serde(skip_serializing_if = "Option::is_none")]
     fixed: Option<Fixed>,
 }
@@ -53,7 +64,23 @@ struct Fixed {
 impl Doctor {
     /// Runs the command.
     pub fn run(self, json: bool) -> Result<()> {
-        let (config, splits) = source::load_config(&self.config)?;
+        match self.what.is_dir() {
+            true if self.fix => bail!(
+                "{}: expected a configuration to --fix, found the folder of a run: its configuration is {}",
+                self.what.display(),
+                self.what.join(CONFIG_FILE).display()
+            ),
+            true => self.review(json),
+            false => self.examine(json),
+        }
+    }
+
+    fn examine(self, json: bool) -> Result<()> {
+        let (config, splits) = match source::load_config(&self.what) {
+            Ok(loaded) => loaded,
+            // What cannot be loaded may be telling: labels that are numbers seldom come twice.
+            Err(error) => return unloadable(&self.what, error, json),
+        };
         let threads = self.threads.threads.or(std::thread::available_parallelism().ok());
         let threads = threads.map_or(1, NonZeroUsize::get);
         let options = Options { threads, cancel: Some(interrupt::flag()?) };
@@ -63,16 +90,109 @@ impl Doctor {
             true => {
                 output::message("training mended ...");
                 emberloop_doctor::mend(&config, &examination, &options)?
-                    .map(|mended| write_fixed(&self.config, &config, &mended))
+                    .map(|mended| write_fixed(&self.what, &config, &mended))
                     .transpose()?
             }
             false => None,
         };
+        let title = self.what.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let path = self.report.unwrap_or_else(|| Path::new("runs").join(format!("{title}-doctor.html")));
+        let page = examination.page(&splits.validation);
+        page::write_page(&path, page, title, "examined", &config, None)?;
+        let Examination { findings, notes, reference, .. } = &examination;
         if json {
-            let Examination { findings, notes, reference, .. } = &examination;
-            return output::print_json(&Report { findings, skill: reference.validation.skill, notes, fixed });
+            let skill = Some(reference.validation.skill);
+            return output::print_json(&Report { findings, skill, notes, report: Some(&path), fixed });
         }
-        output::print(&text(&examination, self.fix, fixed.as_ref()))
+        output::print(&text(findings, notes, self.fix, fixed.as_ref()))?;
+        output::print(&format!("report: {}\n", path.display()))
+    }
+
+    /// A run is read, and nothing is trained.
+    fn review(self, json: bool) -> Result<()> {
+        let run = &self.what;
+        let (config, splits) = source::load_splits(run_config(run, self.config.as_deref())?)?;
+        let history = history(&run.join(LOG_FILE))?;
+        let checkpoint = Some(run.join(CHECKPOINT_FILE)).filter(|path| path.exists());
+        let checkpoint = checkpoint.map(Checkpoint::read).transpose()?;
+        let review = emberloop_doctor::review(&config, &splits, &history, checkpoint.as_ref())?;
+        let state = if checkpoint.is_some() { "finished" } else { "running" };
+        let title = run.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let path = self.report.unwrap_or_else(|| run.join(page::PAGE_FILE));
+        let metrics = checkpoint.as_ref().map(|checkpoint| &checkpoint.metadata.metrics);
+        page::write_page(&path, review.page(&splits.validation), title, state, &config, metrics)?;
+        let notes = [format!(
+            "{state}, {} epochs; a run is only read: emberloop doctor {} trains to find out more",
+            history.len(),
+            output::quote_path(&config.path)
+        )];
+        if json {
+            return output::print_json(&Report {
+                findings: &review.findings,
+                skill: Some(review.reference.validation.skill),
+                notes: &notes,
+                report: Some(&path),
+                fixed: None,
+            });
+        }
+        output::print(&text(&review.findings, &notes, false, None))?;
+        output::print(&format!("report: {}\n", path.display()))
+    }
+}
+
+/// The configuration of a run as it was when it started; its data are looked for where they were then, or beside `--config`.
+fn run_config(run: &Path, given: Option<&Path>) -> Result<Config> {
+    let copy = run.join(CONFIG_FILE);
+    let text = std::fs::read_to_string(&copy)
+        .with_context(|| format!("{}: expected the folder of a run, with {CONFIG_FILE}", run.display()))?;
+    let origin = match given {
+        Some(given) => given.to_path_buf(),
+        None => {
+            let origin = std::fs::read_to_string(run.join(ORIGIN_FILE)).ok();
+            let origin = origin.and_then(|text| Some(PathBuf::from(text.strip_suffix('\n')?)));
+            let origin = origin
+                .with_context(|| format!("{}: does not say where the data are; add --config CONFIG", run.display()))?;
+            if !origin.exists() {
+                bail!(
+                    "{}: its configuration was {}, which is not there any more; add --config CONFIG",
+                    run.display(),
+                    origin.display()
+                );
+            }
+            origin
+        }
+    };
+    Ok(Config::parse(&text, &origin)?)
+}
+
+/// The epochs of a log. A line that is being written is left for the next time.
+fn history(path: &Path) -> Result<Vec<EpochReport>> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("{}: cannot be read", path.display()))?;
+    let lines: Vec<&str> = text.lines().collect();
+    let mut history = Vec::new();
+    for (place, line) in lines.iter().enumerate() {
+        match serde_json::from_str(line) {
+            Ok(epoch) => history.push(epoch),
+            Err(_) if place + 1 == lines.len() => {}
+            Err(error) => bail!("{}, line {}: expected an epoch, found {error}", path.display(), place + 1),
+        }
+    }
+    Ok(history)
+}
+
+/// The finding that explains why data cannot be loaded, or the error.
+fn unloadable(path: &Path, error: anyhow::Error, json: bool) -> Result<()> {
+    let Ok(config) = Config::load(path) else { return Err(error) };
+    let Some(finding) = emberloop_findings::data::values_as_labels(&config.data, config.folder()) else {
+        return Err(error);
+    };
+    let notes = [format!("the data cannot be trained on as configured: {}", output::one_line(&error))];
+    let findings = [finding];
+    match json {
+        true => {
+            output::print_json(&Report { findings: &findings, skill: None, notes: &notes, report: None, fixed: None })
+        }
+        false => output::print(&text(&findings, &notes, false, None)),
     }
 }
 
@@ -128,13 +248,12 @@ fn toml_value(value: &serde_json::Value) -> Result<toml_edit::Value> {
 }
 
 /// The findings in words.
-fn text(examination: &Examination, asked_to_fix: bool, fixed: Option<&Fixed>) -> String {
+fn text(findings: &[Finding], notes: &[String], asked_to_fix: bool, fixed: Option<&Fixed>) -> String {
     let mut text = String::new();
-    let shown: Vec<&Finding> = examination.findings.iter().collect();
-    if shown.is_empty() {
+    if findings.is_empty() {
         text += "nothing found: the data look sound, and no change that was tried trains better\n";
     }
-    for (place, finding) in shown.iter().enumerate() {
+    for (place, finding) in findings.iter().enumerate() {
         let confidence = match finding.confidence {
             Confidence::High => "high confidence",
             Confidence::Medium => "medium confidence",
@@ -146,7 +265,7 @@ fn text(examination: &Examination, asked_to_fix: bool, fixed: Option<&Fixed>) ->
             text += &format!("   fix: {line}\n");
         }
     }
-    for note in &examination.notes {
+    for note in notes {
         text += &format!("note: {note}\n");
     }
     match fixed {

@@ -16,6 +16,7 @@ mod interrupt;
 mod lock;
 mod model;
 mod output;
+mod page;
 mod quantize;
 mod run;
 mod run_folder;

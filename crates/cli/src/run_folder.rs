@@ -12,6 +12,8 @@ use crate::output;
 
 /// The copy of the configuration.
 pub const CONFIG_FILE: &str = "train.toml";
+/// Where the configuration was, as an absolute path on a line: data are found beside it.
+pub const ORIGIN_FILE: &str = "origin";
 /// The trained model.
 pub const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
 /// One line of JSON per epoch.
@@ -98,6 +100,7 @@ impl RunFolder {
         self.lock.take();
         // A failure to clean up is no news beside the one that led here.
         let _ = fs::remove_file(self.file(CONFIG_FILE));
+        let _ = fs::remove_file(self.file(ORIGIN_FILE));
         for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
             let name = entry.file_name();
             let name = name.to_string_lossy();

@@ -143,11 +143,15 @@ fn targets(schema: &Schema) -> String {
 
 /// Reads a configuration and its data, and repeats on stderr what the loader has to say.
 pub fn load_config(path: &Path) -> Result<(Config, Splits)> {
-    let config = Config::load(path)?;
+    load_splits(Config::load(path)?)
+}
+
+/// As [`load_config`], of a configuration that was read already.
+pub fn load_splits(config: Config) -> Result<(Config, Splits)> {
     let splits = emberloop_data::load(&config.data, config.folder(), config.training.seed);
     // Of a wrong key the loader knows the table, but not the file.
     let splits = splits.map_err(|error| match error {
-        DataError::Config { .. } => anyhow!("{}: {error}", path.display()),
+        DataError::Config { .. } => anyhow!("{}: {error}", config.path.display()),
         error => error.into(),
     })?;
     for note in &splits.notes {

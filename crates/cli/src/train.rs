@@ -8,12 +8,13 @@ use clap::Args;
 use emberloop_checkpoint::write_atomically;
 use emberloop_core::{Config, Options, Outcome, Progress, RESUME_FILE, TrainError};
 use emberloop_data::Splits;
+use emberloop_findings::Confidence;
 use serde::Serialize;
 
 use crate::compute::Compute;
 use crate::display::{Display, LOG_EVERY};
-use crate::run_folder::{CONFIG_FILE, LOG_FILE, RunFolder};
-use crate::{interrupt, output, source};
+use crate::run_folder::{CONFIG_FILE, LOG_FILE, ORIGIN_FILE, RunFolder};
+use crate::{interrupt, output, page, source};
 
 /// Train a model as a configuration says.
 ///
@@ -104,11 +105,17 @@ pub fn train_into_folder(
         resume: how.resume,
         cancel: Some(interrupt::flag()?),
     };
+    warn(&config, &splits)?;
     let again = Again { command, config: config_path, how, folder: &folder };
     let outcome = into_log(&folder, config_path, how, |display| train(&config, &splits, &options, display))
         .inspect_err(|_| folder.abandon())
         .map_err(|error| again.explain(error))?;
     finish(&folder, &outcome).with_context(|| again.kept())?;
+    // The model is written: what is said about it must not fail the training.
+    let page = report_page(&folder, &config, &splits, &outcome);
+    if let Err(error) = &page {
+        output::message(&format!("note: no report: {}", output::one_line(error)));
+    }
     for note in &outcome.notes {
         output::message(&format!("note: {note}"));
     }
@@ -124,12 +131,38 @@ pub fn train_into_folder(
         });
     }
     output::print(&summary(&outcome))?;
+    if let Ok(page) = &page {
+        output::print(&format!("wrote {}\n", page.display()))?;
+    }
     output::print(&format!(
         "wrote {}\nnext: emberloop quantize {} --config {}\n",
         checkpoint.display(),
         output::quote_path(&checkpoint),
         output::quote_path(config_path),
     ))
+}
+
+/// Says what the data show by themselves that no training will mend.
+fn warn(config: &Config, splits: &Splits) -> Result<()> {
+    let findings = emberloop_doctor::data_findings(config, splits)?;
+    for finding in findings.iter().filter(|finding| finding.confidence == Confidence::High) {
+        output::message(&format!(
+            "warning: {} [{}]: {}; emberloop doctor {} says more",
+            finding.id.title(),
+            finding.id,
+            finding.summary,
+            output::quote_path(&config.path),
+        ));
+    }
+    Ok(())
+}
+
+/// Writes the page about a finished training.
+fn report_page(folder: &RunFolder, config: &Config, splits: &Splits, outcome: &Outcome) -> Result<PathBuf> {
+    let review = emberloop_doctor::review(config, splits, &outcome.history, Some(&outcome.checkpoint))?;
+    let page = review.page(&splits.validation);
+    let title = folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+    page::write_page(&folder.file(page::PAGE_FILE), page, title, "finished", config, Some(&outcome.metrics))
 }
 
 /// Writes the model and the log of all epochs, then removes the resume state: in this order, so that a kill at any moment
@@ -183,6 +216,8 @@ fn into_log(
     if !how.resume || !folder.file(CONFIG_FILE).exists() {
         let copied = std::fs::read(config).with_context(|| format!("{}: cannot read", config.display()))?;
         write(&folder.file(CONFIG_FILE), &copied)?;
+        let origin = std::path::absolute(config).with_context(|| config.display().to_string())?;
+        write(&folder.file(ORIGIN_FILE), format!("{}\n", origin.display()).as_bytes())?;
     }
     let title = folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
     let log_every = Duration::from_secs_f64(how.log_every);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use emberloop_core::{Config, TrainError};
+use emberloop_core::{Config, TrainError, config::LossConfig};
 use emberloop_data::{DataError, Splits};
 use emberloop_findings::{Cause, Confidence, Finding, Fix, data, rank};
 
@@ -64,6 +64,9 @@ pub enum ExamineError {
     /// The configuration cannot be trained at all.
     #[error(transparent)]
     Train(#[from] TrainError),
+    /// The model does not fit its data.
+    #[error(transparent)]
+    Evaluate(#[from] emberloop_core::EvaluateError),
 }
 
 /// Examines a configuration on its data. `tell` hears in a few words what is being done.
@@ -160,7 +163,8 @@ pub fn examine(
 /// # Errors
 /// If streamed data cannot be read any more.
 pub fn data_findings(config: &Config, splits: &Splits) -> Result<Vec<Finding>, DataError> {
-    data::examine(&config.data, &config.scaler, splits)
+    let weighted = matches!(config.training.loss, Some(LossConfig::CrossEntropy { class_weights: Some(_), .. }));
+    data::examine(&config.data, &config.scaler, splits, weighted)
 }
 
 /// A fix to be tried, and what it belongs to.

@@ -20,6 +20,17 @@ pub struct Watch {
     before: BTreeMap<String, Tensor>,
 }
 
+impl Watch {
+    /// Of a training that nobody watched, by its log: an epoch stands for each of its steps.
+    pub fn of_log(history: &[EpochReport]) -> Watch {
+        let step = |epoch: &EpochReport| Step {
+            loss: epoch.metrics.get("loss").copied().unwrap_or(f64::NAN),
+            norm: epoch.gradient_norm,
+        };
+        Watch { steps: history.iter().map(step).collect(), epochs: history.to_vec(), ..Watch::default() }
+    }
+}
+
 /// One step of the optimizer.
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
