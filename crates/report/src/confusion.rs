@@ -65,7 +65,7 @@ fn in_words(confusion: &Confusion, classes: usize, total: u64) -> Markup {
         @if !wrong.is_empty() {
             ul {
                 @for (count, truth, predicted) in wrong.iter().take(NAMED) {
-                    li { b { (confusion.label(*truth)) } " taken for " b { (confusion.label(*predicted)) } ": " (count) " ×" }
+                    li { bdi { (confusion.label(*truth)) } " taken for " bdi { (confusion.label(*predicted)) } ": " (count) " ×" }
                 }
             }
         }

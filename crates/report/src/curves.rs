@@ -26,6 +26,9 @@ pub fn section(report: &Report) -> Markup {
             @if report.epochs.is_empty() {
                 p { "No epoch has been finished." }
             } @else {
+                @if let Some(kept) = report.kept_epoch {
+                    p { "The dashed line is epoch " (kept) ", whose parameters were kept." }
+                }
                 div.figures {
                     @for metric in metrics(&report.epochs) { (figure(report, &metric)) }
                     (gradient_norm(report))
@@ -159,7 +162,7 @@ fn table(report: &Report) -> Markup {
         .filter(|(place, epoch)| place % step == 0 || *place == last || Some(epoch.epoch) == report.kept_epoch);
     html! {
         details {
-            summary { "Numbers of " @if step == 1 { "all epochs" } @else { "every " (step) "th epoch" } }
+            summary { "Numbers of " @if step == 1 { "all epochs" } @else { "one epoch in " (step) } }
             div.scroll tabindex="0" {
                 table.numbers {
                     thead { tr {

@@ -9,7 +9,7 @@ use crate::text::{percent, words};
 
 const WIDTH: i32 = 200 * FINE;
 const HEIGHT: i32 = 110 * FINE;
-const FOOT: i32 = 22 * FINE;
+const FOOT: i32 = 18 * FINE;
 
 /// A gate with more than this share of its values at one end is marked.
 const MUCH: f64 = 0.5;
