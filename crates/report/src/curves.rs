@@ -101,16 +101,17 @@ fn gradient_norm(report: &Report) -> Markup {
 
 /// A figure of panels that have something to show.
 fn stacked(report: &Report, title: &str, legend: Markup, mut panels: Vec<Panel>) -> Markup {
-    let (Some(first), Some(last)) = (report.epochs.first(), report.epochs.last()) else { return html! {} };
+    let numbers = || report.epochs.iter().map(|epoch| epoch.epoch);
+    let (Some(first), Some(last)) = (numbers().min(), numbers().max()) else { return html! {} };
     let drawn = panels.first().is_some_and(Panel::has_values);
     panels.retain(Panel::has_values);
     let height = panels.iter().map(|panel| panel.height).sum::<i32>() + EPOCH_AXIS;
-    let description = format!("{title}, epochs {} to {}", first.epoch, last.epoch);
+    let description = format!("{title}, epochs {first} to {last}");
     html! {
         figure {
             figcaption { strong { (title) } (legend) }
             @if drawn {
-                (svg(height, &description, |area| panel::draw(area, &panels, first.epoch, last.epoch, report.kept_epoch)))
+                (svg(height, &description, |area| panel::draw(area, &panels, first, last, report.kept_epoch)))
             } @else {
                 p.note { "No epoch has a finite value." }
             }
