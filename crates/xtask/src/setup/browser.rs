@@ -20,7 +20,7 @@ pub fn install_missing() -> Result {
     if program().is_some() {
         return Ok(());
     }
-    let apt = || as_root("apt-get").filter(|_| which("apt-get").is_some()).ok_or_else(how_to_install);
+    let apt = || as_root("apt-get").filter(|_| which("apt-get").is_some()).ok_or_else(not_there);
     let arguments = ["-qq", "-o", "DPkg::Lock::Timeout=600"];
     println!("to install: {}", PROGRAMS[0]);
     run(apt()?.args(arguments).arg("update").env("DEBIAN_FRONTEND", "noninteractive"))?;
@@ -29,10 +29,14 @@ pub fn install_missing() -> Result {
     let package = if headless { PROGRAMS[0] } else { PROGRAMS[1] };
     let install = ["install", "-y", "--no-install-recommends", package];
     run(apt()?.args(arguments).args(install).env("DEBIAN_FRONTEND", "noninteractive"))?;
-    program().map(drop).ok_or_else(|| how_to_install().into())
+    program().map(drop).ok_or_else(|| not_there().into())
+}
+
+fn not_there() -> String {
+    format!("not installed: {}", how_to_install())
 }
 
 /// For people.
 pub fn how_to_install() -> String {
-    format!("no headless browser: `sudo apt-get install {}`, or any Chromium or Chrome in the path", PROGRAMS[0])
+    format!("`sudo apt-get install {}`, or any Chromium or Chrome in the path", PROGRAMS[0])
 }
