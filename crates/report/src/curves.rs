@@ -26,6 +26,9 @@ pub fn section(report: &Report) -> Markup {
             @if report.epochs.is_empty() {
                 p { "No epoch has been finished." }
             } @else {
+                @if let Some(kept) = report.kept_epoch {
+                    p { "The dashed line is epoch " (kept) ", whose parameters were kept." }
+                }
                 div.figures {
                     @for metric in metrics(&report.epochs) { (figure(report, &metric)) }
                     (gradient_norm(report))
@@ -98,16 +101,17 @@ fn gradient_norm(report: &Report) -> Markup {
 
 /// A figure of panels that have something to show.
 fn stacked(report: &Report, title: &str, legend: Markup, mut panels: Vec<Panel>) -> Markup {
-    let (Some(first), Some(last)) = (report.epochs.first(), report.epochs.last()) else { return html! {} };
+    let numbers = || report.epochs.iter().map(|epoch| epoch.epoch);
+    let (Some(first), Some(last)) = (numbers().min(), numbers().max()) else { return html! {} };
     let drawn = panels.first().is_some_and(Panel::has_values);
     panels.retain(Panel::has_values);
     let height = panels.iter().map(|panel| panel.height).sum::<i32>() + EPOCH_AXIS;
-    let description = format!("{title}, epochs {} to {}", first.epoch, last.epoch);
+    let description = format!("{title}, epochs {first} to {last}");
     html! {
         figure {
             figcaption { strong { (title) } (legend) }
             @if drawn {
-                (svg(height, &description, |area| panel::draw(area, &panels, first.epoch, last.epoch, report.kept_epoch)))
+                (svg(height, &description, |area| panel::draw(area, &panels, first, last, report.kept_epoch)))
             } @else {
                 p.note { "No epoch has a finite value." }
             }
@@ -159,7 +163,7 @@ fn table(report: &Report) -> Markup {
         .filter(|(place, epoch)| place % step == 0 || *place == last || Some(epoch.epoch) == report.kept_epoch);
     html! {
         details {
-            summary { "Numbers of " @if step == 1 { "all epochs" } @else { "every " (step) "th epoch" } }
+            summary { "Numbers of " @if step == 1 { "all epochs" } @else { "one epoch in " (step) } }
             div.scroll tabindex="0" {
                 table.numbers {
                     thead { tr {

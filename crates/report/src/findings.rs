@@ -56,7 +56,7 @@ fn card(place: usize, finding: &Finding) -> Markup {
         Confidence::Low => ("low", "low confidence"),
     };
     html! {
-        article.card.finding class=(class) {
+        article.card.finding.(class) {
             p.over {
                 @if place == 0 { "Supposed root cause" } @else { "No. " (place + 1) }
                 " · " (sure) " · " code { (finding.id.id()) }

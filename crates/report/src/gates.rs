@@ -7,9 +7,9 @@ use crate::GateHistogram;
 use crate::plot::{Area, Drawn, FINE, Role, sized, text_style};
 use crate::text::{percent, words};
 
-const WIDTH: i32 = 200 * FINE;
-const HEIGHT: i32 = 110 * FINE;
-const FOOT: i32 = 22 * FINE;
+const WIDTH: i32 = 160 * FINE;
+const HEIGHT: i32 = 92 * FINE;
+const FOOT: i32 = 18 * FINE;
 
 /// A gate with more than this share of its values at one end is marked.
 const MUCH: f64 = 0.5;
@@ -48,13 +48,14 @@ fn draw(area: &Area, bins: &[u64]) -> Drawn {
     use plotters::style::text_anchor::{HPos, Pos, VPos};
     let highest = bins.iter().copied().max().unwrap_or(1).max(1);
     let base = HEIGHT - FOOT;
+    let gap = if bins.len() > 60 { 0 } else { FINE / 2 };
     let edge = |bin: usize| (i64::from(WIDTH) * bin as i64 / bins.len() as i64) as i32;
     for (bin, count) in bins.iter().enumerate().filter(|(_, count)| **count > 0) {
         // Few are not none: at least a line.
         let height = ((*count as f64 / highest as f64 * f64::from(base)).round() as i32).max(FINE);
         let role = if bin == 0 || bin + 1 == bins.len() { Role::Edge } else { Role::Bar };
         area.draw(&Rectangle::new(
-            [(edge(bin) + FINE / 2, base - height), (edge(bin + 1) - FINE / 2, base)],
+            [(edge(bin) + gap, base - height), (edge(bin + 1) - gap, base)],
             role.color().filled(),
         ))?;
     }

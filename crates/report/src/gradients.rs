@@ -13,9 +13,9 @@ pub const LEVELS: u8 = 16;
 /// Columns at most: more would be thinner than a phone's pixels.
 const MOST_COLUMNS: usize = 120;
 
-const ROW: i32 = 46 * FINE;
-const NAME: i32 = 20 * FINE;
-const FOOT: i32 = 40 * FINE;
+const ROW: i32 = 48 * FINE;
+const NAME: i32 = 21 * FINE;
+const FOOT: i32 = 22 * FINE;
 
 /// The section.
 pub fn section(gradients: &Gradients) -> Markup {
@@ -50,7 +50,7 @@ fn draw(area: &Area, gradients: &Gradients, low: f64, high: f64) -> Drawn {
     for (row, norms) in gradients.norms.iter().enumerate() {
         let top = row as i32 * ROW;
         let name = gradients.layers.get(row).map_or_else(|| format!("layer {row}"), |name| shortened(name));
-        area.draw(&Text::new(name, (0, top), text_style()))?;
+        area.draw(&Text::new(name, (0, top + 3 * FINE), text_style()))?;
         let columns = binned(norms, MOST_COLUMNS);
         let edge = |column: usize| (WIDTH as i64 * column as i64 / columns.len() as i64) as i32;
         for (column, norm) in columns.iter().enumerate() {

@@ -64,13 +64,15 @@ fn trials(trials: &[Trial]) -> Markup {
             div.scroll tabindex="0" {
                 table.numbers {
                     thead { tr {
-                        @for name in ["change", "metric", "without", "with"] { th scope="col" { (name) } }
+                        th scope="col" { "change" }
+                        th.name scope="col" { "metric" }
+                        @for name in ["without", "with"] { th scope="col" { (name) } }
                     } }
                     tbody {
                         @for trial in trials {
                             tr {
-                                th scope="row" { (trial.what) }
-                                td { (words(&trial.metric)) }
+                                th scope="row" { (breakable(&trial.what)) }
+                                td.name { (words(&trial.metric)) }
                                 td { (number(trial.before)) }
                                 td { (number(trial.after)) }
                             }
@@ -80,6 +82,11 @@ fn trials(trials: &[Trial]) -> Markup {
             }
         }
     }
+}
+
+/// Keys break at their dots before they break within a word.
+fn breakable(text: &str) -> Markup {
+    html! { @for part in text.split_inclusive(['.', '_', '/']) { (part) wbr; } }
 }
 
 fn notes(notes: &[String]) -> Markup {

@@ -40,6 +40,10 @@ pub fn percent(share: f64) -> String {
     if percent > 0.0 && percent < 0.1 {
         return "< 0.1 %".into();
     }
+    // Nearly all is not all.
+    if percent > 99.9 && percent < 100.0 {
+        return "> 99.9 %".into();
+    }
     format!("{} %", trimmed(&format!("{percent:.1}")))
 }
 
@@ -65,9 +69,11 @@ pub fn value(value: &Value) -> String {
     }
 }
 
-/// `val_macro_f1` as words.
+/// `val_macro_f1` as words: "val macro F1".
 pub fn words(name: &str) -> String {
-    name.replace('_', " ")
+    const KNOWN: [(&str, &str); 4] = [("f1", "F1"), ("rmse", "RMSE"), ("mae", "MAE"), ("r2", "R²")];
+    let word = |word| KNOWN.iter().find(|known| known.0 == word).map_or(word, |known| known.1);
+    name.split('_').map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// With a capital letter.
@@ -119,6 +125,9 @@ mod tests {
         assert_eq!(percent(0.2155), "21.6 %");
         assert_eq!(percent(0.0001), "< 0.1 %");
         assert_eq!(percent(0.0), "0 %");
+        assert_eq!(percent(0.99999), "> 99.9 %");
+        assert_eq!(percent(1.0), "100 %");
+        assert_eq!(words("val_macro_f1"), "val macro F1");
     }
 
     #[test]

@@ -10,17 +10,7 @@ fn no_page_fetches_or_runs_anything() {
     for (name, report) in samples::all() {
         let page = html(&report);
         assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>"), "{name}");
-        for word in [
-            "<script",
-            "<img",
-            "<link rel=\"stylesheet",
-            "@import",
-            "url(",
-            "http://",
-            "https://",
-            "<b>\"",
-            " onerror=\"",
-        ] {
+        for word in ["<script", "<img", "<link rel=\"stylesheet", "@import", "url(", "http://", "https://"] {
             assert!(!page.contains(word), "{name}: {word}");
         }
         // Everything that opens is closed, so no text got out of its element.
@@ -28,11 +18,12 @@ fn no_page_fetches_or_runs_anything() {
             let opened = page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count();
             assert_eq!(opened, page.matches(&format!("</{tag}>")).count(), "{name}: {tag}");
         }
-        for class in ["#01", "NaN,", "inf,"] {
-            assert!(
-                !page.contains(&format!("\"{class}")) && !page.contains(&format!("points=\"{class}")),
-                "{name}: {class}"
-            );
+        // Nothing that is no number is drawn, and no colour was left without a class.
+        for shape in
+            page.split("<svg").skip(1).filter_map(|rest| rest.split("</svg>").next()).flat_map(|svg| svg.split('<'))
+        {
+            let drawn = !shape.starts_with("text") && !shape.starts_with("title") && !shape.contains("aria-label");
+            assert!(!drawn || !["NaN", "inf", "#", "=\"-"].iter().any(|word| shape.contains(word)), "{name}: {shape}");
         }
     }
 }

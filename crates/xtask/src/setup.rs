@@ -1,6 +1,7 @@
-//! `cargo xtask setup`: compilers for the boards' targets, QEMU, and a Python with safetensors. It says what it does; what is there already is left
-//! alone.
+//! `cargo xtask setup`: compilers for the boards' targets, QEMU, a Python with safetensors and a headless browser. It says
+//! what it does; what is there already is left alone.
 
+pub mod browser;
 mod debian;
 pub mod python;
 pub mod pytorch;
@@ -68,6 +69,10 @@ fn install(firmware: &Firmware, route: Route) -> Result {
     if let Err(error) = python::install_missing() {
         println!("python: {error}; the tests that need it will be skipped");
     }
+    // The same of the report's page.
+    if let Err(error) = browser::install_missing() {
+        println!("browser: {error}; the test that needs it will be skipped");
+    }
     if begin.elapsed().as_secs() > 0 {
         println!("set up in {} s", begin.elapsed().as_secs());
     }
@@ -121,5 +126,7 @@ fn report(firmware: &Firmware) -> Result<usize> {
     }
     let python = python::interpreter().map(|path| path.display().to_string());
     line("python with safetensors", python.ok_or_else(python::how_to_install));
+    let browser = browser::program().map(|path| path.display().to_string());
+    line("headless browser", browser.ok_or_else(browser::how_to_install));
     Ok(missing)
 }

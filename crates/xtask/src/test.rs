@@ -46,6 +46,14 @@ fn cargo_test(summary: &mut Summary, may_skip: bool) -> Result {
     if let Some(python) = setup::python::interpreter() {
         command.env("EMBERLOOP_PYTHON", python).env("EMBERLOOP_REQUIRE_PYTHON", "1");
     }
+    let browser = setup::browser::program();
+    // A laptop may do without a browser; CI may not.
+    if browser.is_some() || (!may_skip && std::env::var_os("CI").is_some()) {
+        command.env("EMBERLOOP_REQUIRE_BROWSER", "1");
+    }
+    if let Some(browser) = browser {
+        command.env("EMBERLOOP_BROWSER", browser);
+    }
     println!("$ {}", process::shown(&command));
     let known_failures = summary.failed();
     let status = pass_on(&mut command, |line| summary.line(line))?;

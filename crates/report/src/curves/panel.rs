@@ -25,8 +25,9 @@ pub const EPOCH_AXIS: i32 = 38 * FINE;
 /// Room for the numbers of the axis of values.
 const VALUE_AXIS: i32 = 58 * FINE;
 
-/// Room above the curves, where the title stands.
+/// Room above the curves: for the title, or for half a number of the axis.
 const HEAD: i32 = 22 * FINE;
+const HEAD_WITHOUT_TITLE: i32 = 8 * FINE;
 
 /// Points beyond this number lie closer than a reader can see.
 const MOST_POINTS: usize = 800;
@@ -73,8 +74,8 @@ fn draw_panel(
     area.draw(&Text::new(panel.title, (0, 0), text_style()))?;
     let epochs = if first == last { first as i64 - 1..last as i64 + 1 } else { first as i64..last as i64 };
     let mut chart = ChartBuilder::on(area)
-        .margin_top(HEAD)
-        .margin_right(12 * FINE)
+        .margin_top(if panel.title.is_empty() { HEAD_WITHOUT_TITLE } else { HEAD })
+        .margin_right(20 * FINE)
         .margin_bottom(if lowest { 0 } else { 10 * FINE })
         .y_label_area_size(VALUE_AXIS)
         .x_label_area_size(if lowest { EPOCH_AXIS } else { 0 })

@@ -90,11 +90,11 @@ fn even(low: f64, high: f64) -> Vec<f64> {
     RangedCoordf64::from(low..high).key_points(BoldPoints(6))
 }
 
-/// Powers of ten, with 2 and 5 between them where there are few; in a range without any, even steps of the value.
+/// Powers of ten, with 2 and 5 between them where there is one at most; in a range without any, even steps of the value.
 fn powers(low: f64, high: f64) -> Vec<f64> {
     let decades = (high.floor() - low.ceil()).max(-1.0) as i64 + 1;
     let step = (decades / 5 + 1) as usize;
-    let digits: &[f64] = if decades <= 2 { &[1.0, 2.0, 5.0] } else { &[1.0] };
+    let digits: &[f64] = if decades < 2 { &[1.0, 2.0, 5.0] } else { &[1.0] };
     let exponents = (low.floor() as i64..=high.ceil() as i64).filter(|exponent| exponent.rem_euclid(step as i64) == 0);
     let all = exponents.flat_map(|exponent| digits.iter().map(move |digit| exponent as f64 + digit.log10()));
     let ticks: Vec<f64> = all.filter(|place| (low..=high).contains(place)).collect();

@@ -17,6 +17,7 @@ pub fn all() -> Vec<(&'static str, Report)> {
         ("diverged", diverged()),
         ("hostile", hostile()),
         ("large", large()),
+        ("odd", odd()),
     ]
 }
 
@@ -174,6 +175,26 @@ pub fn large() -> Report {
         confusion: Some(confusion(60)),
         ..usual()
     }
+}
+
+/// Lists that do not fit each other, and more classes than anybody reads.
+fn odd() -> Report {
+    let mut report = usual();
+    report.epochs.reverse();
+    report.epochs[3].metrics.clear();
+    report.epochs[5].metrics.insert("val_loss".into(), -2.0);
+    report.kept_epoch = Some(500);
+    report.gradients = Some(Gradients {
+        layers: vec!["only one".into()],
+        steps: 0,
+        norms: vec![vec![1.0], Vec::new(), vec![0.0; 700]],
+    });
+    report.gates[0].bins = vec![3];
+    report.gates[1].bins = (0..500).collect();
+    report.gates[2].bins = Vec::new();
+    report.confusion = Some(Confusion { labels: vec!["first".into()], ..confusion(300) });
+    report.confusion.as_mut().unwrap().counts.truncate(290);
+    report
 }
 
 fn facts() -> Vec<(String, String)> {
