@@ -62,13 +62,14 @@ mod random;
 mod resolve;
 mod scaler;
 mod selection;
+mod separate;
 mod split;
 mod statistics;
 mod stream;
 mod values;
 
 pub use batch::{Batch, BatchTargets, Batches, batches};
-pub use config::{DataConfig, Memory, ScalerConfig, TargetColumns, Task, WindowConfig};
+pub use config::{DataConfig, Memory, Overlap, Padding, ScalerConfig, TargetColumns, Task, WindowConfig};
 pub use dataset::{Dataset, Inputs, Schema, Sequence, SequenceTarget, Splits, TargetPer, Targets, UNKNOWN_TOKEN};
 pub use error::DataError;
 pub use load::{load, load_inputs, load_one};
