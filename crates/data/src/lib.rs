@@ -46,6 +46,7 @@
 
 pub mod baseline;
 mod batch;
+mod beyond;
 mod check;
 mod config;
 mod content;
@@ -69,6 +70,7 @@ mod stream;
 mod values;
 
 pub use batch::{Batch, BatchTargets, Batches, batches};
+pub use beyond::{BeyondLengths, beyond_lengths};
 pub use config::{DataConfig, Memory, Overlap, Padding, ScalerConfig, TargetColumns, Task, WindowConfig};
 pub use dataset::{Dataset, Inputs, Schema, Sequence, SequenceTarget, Splits, TargetPer, Targets, UNKNOWN_TOKEN};
 pub use error::DataError;

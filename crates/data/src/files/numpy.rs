@@ -16,7 +16,7 @@ use crate::names::Names;
 use crate::values::{self, Values};
 
 /// What the key `lengths` says where an array of that name is not to be used.
-const NO_LENGTHS: &str = "none";
+pub(crate) const NO_LENGTHS: &str = "none";
 
 /// Reads `path`; the other `.npy` files of a configuration are relative to `base`.
 pub(crate) fn read(path: &Path, base: &Path, format: Format, request: Request<'_>) -> Result<Source, DataError> {
@@ -219,7 +219,7 @@ fn input_shape(x: &InputArray, request: Request<'_>) -> Result<(usize, usize, us
     Ok(shape)
 }
 
-fn lengths(array: &Array, count: usize, steps: usize) -> Result<Vec<usize>, DataError> {
+pub(crate) fn lengths(array: &Array, count: usize, steps: usize) -> Result<Vec<usize>, DataError> {
     array.expect_shape(&[&[count], &[count, 1]], "one length per sequence")?;
     let length = |index: usize| {
         let text = array.text(index)?;
