@@ -1,6 +1,6 @@
 //! Keeps sequences that share content on one side of a split.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use crate::content::Content;
 use crate::dataset::{Dataset, Inputs, Sequence};
@@ -11,9 +11,12 @@ use crate::random::Random;
 use crate::split::{self, Shares};
 use crate::values;
 
-/// A group of more than this part of all sequences is cut into pieces of about that: one long recording in overlapping
-/// windows has to be divided somewhere.
-const PIECES: usize = 20;
+/// A group of more than this part of all sequences is cut: one long recording in overlapping windows has to be divided
+/// somewhere.
+const LARGE: usize = 4;
+
+/// Into pieces of about this part of all sequences.
+const PIECE: usize = 20;
 
 /// The side of each sequence, such that those that share content are on one, as far as that can be.
 pub(crate) fn sides(
@@ -27,13 +30,20 @@ pub(crate) fn sides(
         SourceInputs::Channels(names) => (names.len(), false),
         SourceInputs::Tokens { .. } => (1, true),
     };
-    let links = links(sequences, width, tokens)?;
-    let shared = links.iter().filter(|links| !links.is_empty()).count();
+    let (links, copies) = links(sequences, width, tokens)?;
+    let mut sharing: Vec<bool> = links.iter().map(|links| !links.is_empty()).collect();
+    for (sequence, &first) in copies.iter().enumerate().filter(|&(sequence, &first)| first != sequence) {
+        (sharing[first], sharing[sequence]) = (true, true);
+    }
+    for (sequence, &first) in copies.iter().enumerate() {
+        sharing[sequence] |= sharing[first];
+    }
+    let shared = sharing.iter().filter(|sharing| **sharing).count();
     // Where nothing is shared, the split is the one that it always was.
     if shared == 0 {
         return Ok(split::by_stratum(strata, shares, random));
     }
-    let (groups, count, cut) = groups(&links);
+    let (groups, count, cut) = groups(&links, &copies);
     let seams = if cut { "; the largest were cut, and what overlaps at the seams is left out" } else { "" };
     source.notes.push(format!(
         "{}: {shared} of {} sequences share content with others and stay together, in {count} groups in all{seams}",
@@ -56,13 +66,20 @@ pub(crate) fn sides(
     Ok(groups.iter().map(|&group| sides[group]).collect())
 }
 
-/// For each sequence, others that it shares content with: enough of them to come from each to each that hangs together.
-fn links(sequences: &[Sequence], width: usize, tokens: bool) -> Result<Vec<Vec<u32>>, DataError> {
+/// For each sequence, others that it shares a run with: enough of them to come from each to each that hangs together. And for
+/// each sequence the first one that it is equal to; the others have no links of their own.
+fn links(sequences: &[Sequence], width: usize, tokens: bool) -> Result<(Vec<Vec<u32>>, Vec<usize>), DataError> {
     let content = Content::learn(sequences, width, tokens)?;
     let mut marks: Vec<(u64, u32)> = Vec::new();
+    let mut firsts: HashMap<u64, usize> = HashMap::new();
+    let mut copies = Vec::with_capacity(sequences.len());
     values::each(sequences.iter().map(|sequence| &sequence.values), |place, own| {
         let own = content.marks(own);
-        marks.extend(own.runs.into_iter().chain([own.whole]).map(|mark| (mark, place as u32)));
+        let first = *firsts.entry(own.whole).or_insert(place);
+        copies.push(first);
+        if first == place {
+            marks.extend(own.runs.into_iter().map(|mark| (mark, place as u32)));
+        }
         Ok::<(), DataError>(())
     })?;
     marks.sort_unstable();
@@ -77,31 +94,44 @@ fn links(sequences: &[Sequence], width: usize, tokens: bool) -> Result<Vec<Vec<u
         links.sort_unstable();
         links.dedup();
     }
-    Ok(links)
+    Ok((links, copies))
 }
 
-/// The group of each sequence, how many groups there are, and whether some had to be cut.
-fn groups(links: &[Vec<u32>]) -> (Vec<usize>, usize, bool) {
+/// The group of each sequence, how many groups there are, and whether some had to be cut. Copies are never parted.
+fn groups(links: &[Vec<u32>], copies: &[usize]) -> (Vec<usize>, usize, bool) {
     const NONE: usize = usize::MAX;
-    let largest = links.len().div_ceil(PIECES).max(1);
+    let mut sizes = vec![0; links.len()];
+    copies.iter().for_each(|&first| sizes[first] += 1);
+    let (large, piece) = (links.len() / LARGE, links.len().div_ceil(PIECE));
     let mut groups = vec![NONE; links.len()];
     let (mut count, mut cut) = (0, false);
     let mut reached = vec![NONE; links.len()];
     for first in 0..links.len() {
+        if copies[first] != first {
+            groups[first] = groups[copies[first]];
+            continue;
+        }
         if groups[first] != NONE {
             continue;
         }
-        // What is farthest from anywhere is one end of a recording, and from there its windows are reached in order of time.
         let order = walk(links, first, &mut reached, 2 * first);
-        let order = match order.len() > largest {
-            true => walk(links, order[order.len() - 1], &mut reached, 2 * first + 1),
-            false => order,
-        };
-        cut |= order.len() > largest;
-        for piece in order.chunks(largest) {
-            piece.iter().for_each(|&sequence| groups[sequence] = count);
+        let size: usize = order.iter().map(|&sequence| sizes[sequence]).sum();
+        if size <= large || order.len() == 1 {
+            order.iter().for_each(|&sequence| groups[sequence] = count);
             count += 1;
+            continue;
         }
+        cut = true;
+        // What is farthest from anywhere is one end of a recording, and from there its windows are reached in order of time.
+        let mut filled = 0;
+        for sequence in walk(links, order[order.len() - 1], &mut reached, 2 * first + 1) {
+            if filled >= piece {
+                (count, filled) = (count + 1, 0);
+            }
+            groups[sequence] = count;
+            filled += sizes[sequence];
+        }
+        count += 1;
     }
     (groups, count, cut)
 }
