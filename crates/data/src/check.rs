@@ -1,6 +1,6 @@
 //! What a `[data]` table may not say, whatever the files hold.
 
-use crate::config::{DataConfig, Memory, TargetColumns, Task};
+use crate::config::{DataConfig, Memory, Padding, TargetColumns, Task};
 use crate::error::DataError;
 
 /// Refuses a table that contradicts itself.
@@ -38,6 +38,15 @@ pub(crate) fn check(config: &DataConfig) -> Result<(), DataError> {
     }
     if config.token.is_some() && config.channels.is_some() {
         return wrong("token", "expected either a token column or channels, found both".into());
+    }
+    match (&config.padding, &config.token) {
+        (Some(Padding::Token(text)), None) => {
+            return wrong("padding", format!("expected the value of every channel, a number, found {text:?}"));
+        }
+        (Some(Padding::Value(value)), None) if value.is_infinite() => {
+            return wrong("padding", format!("expected a finite number or nan, found {value}"));
+        }
+        _ => {}
     }
     if config.channels.as_ref().is_some_and(Vec::is_empty) {
         return wrong("channels", "expected at least one name, found none".into());
@@ -101,7 +110,7 @@ mod tests {
     #[test]
     fn contradictions_name_the_key() {
         let group = || Some(vec!["a".to_string()]);
-        let cases: [(String, &str); 14] = [
+        let cases: [(String, &str); 16] = [
             (problem(|c| c.validation_fraction = 1.0), "[data] validation_fraction: "),
             (problem(|c| c.test_fraction = f64::NAN), "[data] test_fraction: "),
             (problem(|c| c.test_fraction = 0.9), "[data] test_fraction: "),
@@ -127,6 +136,8 @@ mod tests {
             (problem(|c| c.labels = Some(vec!["a".into(), "a".into()])), "[data] labels: "),
             (problem(|c| c.window = Some(WindowConfig { length: 0, stride: 1, horizon: 0 })), "[data] window.length: "),
             (problem(|c| c.shuffle_block = Some(0)), "[data] shuffle_block: "),
+            (problem(|c| c.padding = Some(Padding::Token("_".into()))), "[data] padding: "),
+            (problem(|c| c.padding = Some(Padding::Value(f64::INFINITY))), "[data] padding: "),
             (problem(|c| (c.memory, c.shuffle_block) = (Memory::Load, Some(9))), "[data] shuffle_block: "),
         ];
         for (message, start) in cases {

@@ -38,6 +38,34 @@ impl Memory {
     }
 }
 
+/// The `padding` key: the value, or the token, that rows which are no data consist of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected padding to be a number, or the text of a token")]
+pub enum Padding {
+    /// Of channels: every one has this value. `nan` stands for rows without any value.
+    Value(f64),
+    /// Of tokens.
+    Token(String),
+}
+
+/// The `overlap` key: what becomes of sequences that share content.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Overlap {
+    /// They are divided as all others are.
+    #[default]
+    Allow,
+    /// They stay on one side of the split. What is left of them in validation (test) while it is in training (or validation)
+    /// is left out there: files of their own, the groups of `group`, and the seams where a recording had to be cut.
+    Separate,
+}
+
+impl Overlap {
+    fn is_allow(&self) -> bool {
+        *self == Overlap::Allow
+    }
+}
+
 /// The `target` key: one column or array, or several columns.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -120,7 +148,8 @@ pub struct DataConfig {
     /// NPZ: the array `[n, steps, channels]` or `[n, steps]`.
     #[serde(default = "default_inputs")]
     pub inputs: String,
-    /// NPZ: the array `[n]` of lengths. Without the key, an array named `lengths` is used where there is one.
+    /// NPZ: the array `[n]` of lengths. Without the key, an array named `lengths` is used where there is one; `"none"` uses
+    /// none, and every sequence has all the steps of the array.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lengths: Option<String>,
     /// The classes in order. NPZ: names of the codes 0, 1, ...; CSV: the labels themselves. By default the labels found
@@ -145,6 +174,14 @@ pub struct DataConfig {
     /// have 1 MiB of numbers as float32.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shuffle_block: Option<usize>,
+    /// Rows at the end of a sequence of which every channel has this value (or whose token is this text) are no data, and are
+    /// cut off; one row stays. Not for streamed inputs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub padding: Option<Padding>,
+    /// Whether sequences that share content may be on two sides of a split. They share it if they are equal, or if a run of
+    /// rows stands in both that is too surprising to be there twice by chance: overlapping windows of one recording.
+    #[serde(default, skip_serializing_if = "Overlap::is_allow")]
+    pub overlap: Overlap,
 }
 
 impl DataConfig {
@@ -173,6 +210,8 @@ impl DataConfig {
             window: None,
             memory: Memory::default(),
             shuffle_block: None,
+            padding: None,
+            overlap: Overlap::default(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::{DataConfig, WindowConfig};
+use crate::config::{DataConfig, Overlap, WindowConfig};
 use crate::dataset::Sequence;
 use crate::error::DataError;
 use crate::files::Source;
@@ -10,6 +10,7 @@ use crate::files::rows::Windows;
 use crate::files::table::Table;
 use crate::names::nearest;
 use crate::random::Random;
+use crate::separate;
 use crate::split::{self, Shares, TEST, TRAIN, VALIDATION};
 
 /// The sequences of the three sides.
@@ -46,6 +47,9 @@ pub(crate) fn at_random(source: &mut Source, config: &DataConfig, seed: u64) -> 
     let grouped = sequences.iter().all(|sequence| sequence.group.is_some());
     let sides = match grouped {
         true => group_sides(source, &sequences, &strata, config, &mut random)?,
+        false if config.overlap == Overlap::Separate => {
+            separate::sides(source, &sequences, &strata, shares(config), &mut random)?
+        }
         false => split::by_stratum(&strata, shares(config), &mut random),
     };
     // Taken out of the one list, so that millions of sequences are not in memory twice.
@@ -99,7 +103,7 @@ fn group_sides(
     }
     let shares = shares(config);
     let free = fixed.iter().filter(|side| side.is_none()).count();
-    let wanted = 1 + usize::from(shares.0[VALIDATION] > 0.0) + usize::from(shares.0[TEST] > 0.0);
+    let wanted = shares.sides();
     if free < wanted {
         return Err(DataError::TooLittle {
             path: source.path.clone(),
@@ -124,7 +128,7 @@ pub(crate) fn in_time_order(
     config: &DataConfig,
     window: WindowConfig,
 ) -> Result<(Source, Parts), DataError> {
-    let track = &table.tracks()?[0];
+    let track = &table.tracks(config.padding.as_ref())?[0];
     let shares = shares(config);
     let [train_rows, validation_rows, _] = shares.counts(track.len());
     let ends = [0, train_rows, train_rows + validation_rows, track.len()];

@@ -46,6 +46,7 @@
 
 pub mod baseline;
 mod batch;
+mod beyond;
 mod check;
 mod config;
 mod content;
@@ -62,13 +63,15 @@ mod random;
 mod resolve;
 mod scaler;
 mod selection;
+mod separate;
 mod split;
 mod statistics;
 mod stream;
 mod values;
 
 pub use batch::{Batch, BatchTargets, Batches, batches};
-pub use config::{DataConfig, Memory, ScalerConfig, TargetColumns, Task, WindowConfig};
+pub use beyond::{BeyondLengths, beyond_lengths};
+pub use config::{DataConfig, Memory, Overlap, Padding, ScalerConfig, TargetColumns, Task, WindowConfig};
 pub use dataset::{Dataset, Inputs, Schema, Sequence, SequenceTarget, Splits, TargetPer, Targets, UNKNOWN_TOKEN};
 pub use error::DataError;
 pub use load::{load, load_inputs, load_one};

@@ -4,13 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::check::check;
-use crate::config::{DataConfig, Memory};
+use crate::config::{DataConfig, Memory, Overlap};
 use crate::dataset::{Dataset, Schema, Sequence, SequenceTarget, Splits, Targets};
 use crate::divide::{self, Parts};
 use crate::error::DataError;
 use crate::files::table::Table;
 use crate::files::{Format, Request, Source, numpy};
 use crate::resolve::{self, Resolver};
+use crate::separate;
 
 /// Reads the training data and divides it; the same `seed` gives the same division.
 ///
@@ -64,6 +65,13 @@ pub fn load(config: &DataConfig, base: &Path, seed: u64) -> Result<Splits, DataE
         (None, Some(sequences)) => Some(resolver.dataset(sequences)?),
         (Some(file), _) => Some(read_whole(config, &base.join(file), &schema, true, &mut notes)?),
     };
+    let (mut validation, mut test) = (validation, test);
+    if config.overlap == Overlap::Separate {
+        separate::leave_out(&[&train], "training", &mut validation, "validation", &mut notes)?;
+        if let Some(test) = &mut test {
+            separate::leave_out(&[&train, &validation], "training or validation", test, "test", &mut notes)?;
+        }
+    }
     let wants_validation =
         config.validation.is_some() || config.validation_groups.is_some() || config.validation_fraction > 0.0;
     add_class_notes(&train, wants_validation.then_some(&validation), test.as_ref(), &mut notes);

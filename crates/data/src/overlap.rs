@@ -81,38 +81,38 @@ pub fn shared_content(train: &Dataset, others: &[&Dataset]) -> Result<Vec<Shared
 
 /// What became of a sequence that was sought.
 #[derive(Default)]
-struct Met {
+pub(crate) struct Met {
     /// A run of it was met.
-    run: bool,
+    pub(crate) run: bool,
     /// All of it was.
-    whole: bool,
+    pub(crate) whole: bool,
     /// Whether all of it says enough for that to be no chance.
-    telling: bool,
+    pub(crate) telling: bool,
 }
 
 /// Marks that are looked for, and which were met.
 #[derive(Default)]
-struct Sought {
+pub(crate) struct Sought {
     /// Marks in order, and whose they are.
     marks: Vec<(u64, u32)>,
     wholes: Vec<(u64, u32)>,
     /// One bit for each value of a mark's upper bits: most marks that are met are none that is sought.
     filter: Vec<u64>,
-    met: Vec<Met>,
+    pub(crate) met: Vec<Met>,
 }
 
 /// Bits of the filter, as a power of two: 512 KiB, which a core's cache holds.
 const FILTER: u32 = 22;
 
 impl Sought {
-    fn add(&mut self, marks: Marks) {
+    pub(crate) fn add(&mut self, marks: Marks) {
         let number = self.met.len() as u32;
         self.marks.extend(marks.runs.into_iter().map(|mark| (mark, number)));
         self.wholes.push((marks.whole, number));
         self.met.push(Met { telling: marks.telling, ..Met::default() });
     }
 
-    fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         self.marks.sort_unstable();
         self.wholes.sort_unstable();
         self.filter = vec![0; 1 << (FILTER - 6)];
@@ -127,7 +127,7 @@ impl Sought {
         self.filter[(bit >> 6) as usize] >> (bit & 63) & 1 == 1
     }
 
-    fn meet(&mut self, mark: u64) {
+    pub(crate) fn meet(&mut self, mark: u64) {
         if self.may_have(mark) {
             let first = self.marks.partition_point(|&(sought, _)| sought < mark);
             for &(_, number) in self.marks[first..].iter().take_while(|&&(sought, _)| sought == mark) {
@@ -136,7 +136,7 @@ impl Sought {
         }
     }
 
-    fn meet_whole(&mut self, mark: u64) {
+    pub(crate) fn meet_whole(&mut self, mark: u64) {
         if self.may_have(mark) {
             let first = self.wholes.partition_point(|&(sought, _)| sought < mark);
             for &(_, number) in self.wholes[first..].iter().take_while(|&&(sought, _)| sought == mark) {

@@ -22,6 +22,11 @@ impl Shares {
         Shares([1.0 - validation - test, validation, test])
     }
 
+    /// How many sides are to have anything.
+    pub(crate) fn sides(self) -> usize {
+        1 + self.0[VALIDATION..].iter().filter(|share| **share > 0.0).count()
+    }
+
     /// How many of `count` each side gets, in the order of the file: the last are the test's. Training keeps at least
     /// one; another side with a share gets at least one as long as that leaves training the larger number.
     pub(crate) fn counts(self, count: usize) -> [usize; SIDES] {

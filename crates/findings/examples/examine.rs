@@ -19,6 +19,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let start = Instant::now();
     let splits = load(&data, Path::new(folder), 1)?;
     println!("loaded in {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
+    let sizes = [Some(&splits.train), Some(&splits.validation), splits.test.as_ref()];
+    println!("sequences {:?}", sizes.map(|dataset| dataset.map_or(0, |dataset| dataset.sequences.len())));
+    splits.notes.iter().for_each(|note| println!("note {note}"));
     let mut findings = Vec::new();
     let mut least = f64::INFINITY;
     for _ in 0..5 {

@@ -8,6 +8,7 @@ pub(crate) mod array;
 mod element;
 mod header;
 pub(crate) mod numpy;
+mod padding;
 pub(crate) mod rows;
 pub(crate) mod stored;
 pub(crate) mod table;

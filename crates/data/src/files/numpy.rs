@@ -8,12 +8,15 @@ use sha2::{Digest, Sha256};
 
 use super::array::{Array, Arrays, Items, Streamable};
 use super::stored::{Contents, Location, StoredArray};
-use super::{Format, Request, Source, SourceInputs, SourceTargets};
+use super::{Format, Request, Source, SourceInputs, SourceTargets, padding};
 use crate::config::{DataConfig, Memory, TargetColumns};
 use crate::dataset::{Sequence, SequenceTarget, TargetPer};
 use crate::error::DataError;
 use crate::names::Names;
 use crate::values::{self, Values};
+
+/// What the key `lengths` says where an array of that name is not to be used.
+pub(crate) const NO_LENGTHS: &str = "none";
 
 /// Reads `path`; the other `.npy` files of a configuration are relative to `base`.
 pub(crate) fn read(path: &Path, base: &Path, format: Format, request: Request<'_>) -> Result<Source, DataError> {
@@ -33,7 +36,8 @@ pub(crate) fn read(path: &Path, base: &Path, format: Format, request: Request<'_
         (true, name) => Some(arrays.read(&name)?),
         (false, _) => None,
     };
-    let lengths = match &config.lengths {
+    let mut lengths = match &config.lengths {
+        Some(name) if name == NO_LENGTHS => vec![steps; count],
         Some(name) => lengths(&arrays.read(name)?, count, steps)?,
         None if format == Format::Npz && arrays.has("lengths") => {
             notes.push(format!("{}: lengths are taken from the array \"lengths\"", path.display()));
@@ -41,6 +45,19 @@ pub(crate) fn read(path: &Path, base: &Path, format: Format, request: Request<'_
         }
         None => vec![steps; count],
     };
+    match (&config.padding, &x) {
+        (Some(padding), InputArray::Loaded(x)) => {
+            padding::cut_lengths(x, &mut lengths, (steps, width), padding, request);
+        }
+        (Some(_), InputArray::Stored(_)) => {
+            let problem = format!(
+                "expected inputs in memory, found those of {} streamed: set memory = \"load\", or save an array of lengths",
+                path.display()
+            );
+            return Err(DataError::Config { key: "padding".into(), problem });
+        }
+        (None, _) => {}
+    }
     let group = match &config.group {
         // Only a split needs the groups: a file for a trained model may do without the array.
         Some(name) if request.schema.is_none() || arrays.has(name) => {
@@ -202,7 +219,7 @@ fn input_shape(x: &InputArray, request: Request<'_>) -> Result<(usize, usize, us
     Ok(shape)
 }
 
-fn lengths(array: &Array, count: usize, steps: usize) -> Result<Vec<usize>, DataError> {
+pub(crate) fn lengths(array: &Array, count: usize, steps: usize) -> Result<Vec<usize>, DataError> {
     array.expect_shape(&[&[count], &[count, 1]], "one length per sequence")?;
     let length = |index: usize| {
         let text = array.text(index)?;

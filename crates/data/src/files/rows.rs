@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::table::{MISSING, Table};
-use super::{Request, Source, SourceTargets};
-use crate::config::WindowConfig;
+use super::{Request, Source, SourceTargets, padding};
+use crate::config::{Padding, WindowConfig};
 use crate::dataset::{Sequence, SequenceTarget, TargetPer};
 use crate::error::DataError;
 
@@ -15,7 +15,7 @@ pub(crate) struct Track {
     /// The cell of the sequence column; none for one long series.
     name: Option<String>,
     group: Option<Arc<str>>,
-    rows: Vec<usize>,
+    pub(crate) rows: Vec<usize>,
 }
 
 impl Track {
@@ -33,8 +33,9 @@ pub(crate) struct Windows {
 }
 
 impl Table {
-    /// Groups the rows by the sequence column (without one, all rows are one track) and orders them by step.
-    pub(crate) fn tracks(&self) -> Result<Vec<Track>, DataError> {
+    /// Groups the rows by the sequence column (without one, all rows are one track), orders them by step and cuts off what is
+    /// padding at the end of each.
+    pub(crate) fn tracks(&self, padding: Option<&Padding>) -> Result<Vec<Track>, DataError> {
         let mut tracks: Vec<Track> = match &self.sequence {
             None => vec![Track { name: None, group: None, rows: (0..self.rows()).collect() }],
             Some(column) => {
@@ -47,6 +48,9 @@ impl Table {
         for track in &mut tracks {
             self.order_by_step(track)?;
             self.find_group(track)?;
+        }
+        if let Some(padding) = padding {
+            padding::cut_tracks(self, &mut tracks, padding);
         }
         Ok(tracks)
     }
@@ -248,7 +252,7 @@ impl Table {
     /// Long form, or windows inside each sequence: everything but one long series that is still to be divided.
     pub(crate) fn sequences(self, request: Request<'_>) -> Result<Source, DataError> {
         let per = request.target_per();
-        let tracks = self.tracks()?;
+        let tracks = self.tracks(request.config.padding.as_ref())?;
         let mut notes = Vec::new();
         let sequences = match request.config.window {
             None => self.whole_sequences(&tracks, per)?,

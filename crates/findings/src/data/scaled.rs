@@ -102,7 +102,11 @@ pub(super) fn leak(view: &View<'_>) -> Result<Option<Finding>, DataError> {
     let Some((set, how_at, how, joint, alone)) = found.min_by(|a, b| a.3.total_cmp(&b.3)) else { return Ok(None) };
     let standard = how_at == 0;
     // The bounds 0 and 1 are where many quantities end by nature.
-    let exact = joint < EXACT && (standard || varied.len() > 1);
+    let exact = match varied.len() {
+        1 => standard && joint < EXACT,
+        2 => joint < EXACT,
+        _ => joint < EXACT || alone > 100.0 * joint,
+    };
     let scaled_anew = view.scaler.kind != ScalerKind::None;
     let confidence = match (exact, scaled_anew) {
         (_, true) => Confidence::Low,
