@@ -145,6 +145,15 @@ impl TryFrom<String> for Cause {
 mod tests {
     use super::*;
 
+    /// Each id once, in the order of the causes.
+    #[test]
+    fn the_documentation_lists_every_id() {
+        let page = include_str!("../../doctor/DOCTOR.md");
+        let listed = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | ")).map(|(id, _)| id);
+        let listed: Vec<&str> = listed.skip_while(|id| *id != Cause::ALL[0].id()).collect();
+        assert_eq!(listed, Cause::ALL.iter().map(|cause| cause.id()).collect::<Vec<_>>());
+    }
+
     #[test]
     fn ids_are_distinct_and_lead_back() {
         for (place, cause) in Cause::ALL.iter().enumerate() {
