@@ -1,4 +1,5 @@
-//! `cargo run --release --example examine -- CONFIG.toml FOLDER`: what the data of a configuration show, and how long it took at least.
+//! What the data of a configuration show, and how long it took to see it:
+//! `cargo run --release --example examine -- CONFIG.toml FOLDER [SEED]`, the folder that its paths are relative to.
 
 use std::path::Path;
 use std::time::Instant;
@@ -7,7 +8,10 @@ use emberloop_data::{DataConfig, ScalerConfig, load};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [config, folder] = arguments.as_slice() else { return Err("expected CONFIG.toml FOLDER".into()) };
+    let [config, folder, seed @ ..] = arguments.as_slice() else {
+        return Err("expected CONFIG.toml FOLDER [SEED]".into());
+    };
+    let seed = seed.first().map_or(Ok(1), |seed| seed.parse())?;
     let table: toml::Table = std::fs::read_to_string(config)?.parse()?;
     let data: DataConfig = table["data"].clone().try_into()?;
     let scaler: ScalerConfig = match table.get("scaler") {
@@ -17,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let loss = table.get("training").and_then(|training| training.get("loss"));
     let class_weights = loss.is_some_and(|loss| loss.get("class_weights").is_some());
     let start = Instant::now();
-    let splits = load(&data, Path::new(folder), 1)?;
+    let splits = load(&data, Path::new(folder), seed)?;
     println!("loaded in {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
     let sizes = [Some(&splits.train), Some(&splits.validation), splits.test.as_ref()];
     println!("sequences {:?}", sizes.map(|dataset| dataset.map_or(0, |dataset| dataset.sequences.len())));

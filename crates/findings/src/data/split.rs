@@ -27,13 +27,23 @@ fn describe(view: &View<'_>, side: &str, shared: &SharedContent) -> Option<Findi
     let share = shared.shared as f64 / looked_at;
     let plain = shared.plain as f64 / looked_at;
     let repeated = shared.repeated as f64 / shared.training.max(1) as f64;
-    // Short or plain sequences are there twice by nature: it counts what is more than training has of itself.
-    let unnatural = (plain - repeated).max(0.0);
-    let confidence = match share {
-        _ if share >= 0.1 || unnatural >= 0.5 => Confidence::High,
-        _ if share >= 0.02 || unnatural >= 0.2 || plain >= 0.5 => Confidence::Medium,
-        _ if share > 0.0 || plain >= 0.1 => Confidence::Low,
-        _ => return None,
+    // Short or plain sequences, and words, are there twice by nature: it counts what is more than training has of itself.
+    let confidence = if matches!(view.train.inputs, Inputs::Tokens { .. }) {
+        let unnatural = (share + plain - repeated).max(0.0);
+        match share + plain {
+            _ if unnatural >= 0.25 => Confidence::High,
+            all if unnatural >= 0.1 || all >= 0.5 => Confidence::Medium,
+            all if all >= 0.05 => Confidence::Low,
+            _ => return None,
+        }
+    } else {
+        let unnatural = (plain - repeated).max(0.0);
+        match share {
+            _ if share >= 0.1 || unnatural >= 0.5 => Confidence::High,
+            _ if share >= 0.02 || unnatural >= 0.2 || plain >= 0.5 => Confidence::Medium,
+            _ if share > 0.0 || plain >= 0.1 => Confidence::Low,
+            _ => return None,
+        }
     };
     let found = share.max(plain);
     let count = if share >= plain { shared.shared } else { shared.plain };

@@ -1,6 +1,7 @@
 //! Each fault is made from small data that are sound without it.
 
 use std::io::Write;
+use std::path::Path;
 
 use emberloop_data::{DataConfig, ScalerConfig, load};
 use npyz::WriterBuilder;
@@ -107,8 +108,6 @@ fn csv(text: &str, table: &str, class_weights: bool) -> Vec<Finding> {
     std::fs::write(folder.path().join("d.csv"), text).unwrap();
     examined(&format!("train='d.csv'\n{table}"), "", folder.path(), class_weights)
 }
-
-use std::path::Path;
 
 #[test]
 fn nothing_is_wrong_with_sound_data() {
@@ -256,6 +255,46 @@ fn overlapping_windows_on_both_sides() {
     let found = made.finding("", "");
     assert_eq!((found.id, found.confidence), (Cause::SplitLeak, Confidence::High));
     assert_eq!(made.findings("overlap='separate'", ""), []);
+}
+
+/// Words of a small alphabet: `copies` of 80 are there a second time, in a validation file or in the file itself.
+fn words(copies: u64, apart: bool) -> Vec<Finding> {
+    let rows = |first: u64, words: std::ops::Range<u64>| {
+        let mut rows = String::new();
+        for (at, word) in words.enumerate() {
+            let mut noise = Noise(word * 1000);
+            for _ in 0..3 + noise.next() % 5 {
+                let letter = char::from(b'a' + (noise.next() % 12) as u8);
+                rows += &format!("{},{letter},{}\n", first + at as u64, ["p", "q"][word as usize % 2]);
+            }
+        }
+        rows
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let write =
+        |name: &str, text: &str| std::fs::write(folder.path().join(name), format!("s,t,label\n{text}")).unwrap();
+    let table = match apart {
+        true => {
+            write("a.csv", &rows(0, 0..80));
+            write("b.csv", &(rows(0, 0..copies) + &rows(100, 100..140 - copies)));
+            "train='a.csv'\nvalidation='b.csv'"
+        }
+        false => {
+            write("a.csv", &(rows(0, 0..80) + &rows(80, 0..copies)));
+            "train='a.csv'"
+        }
+    };
+    examined(&format!("{table}\nsequence='s'\ntoken='t'"), "", folder.path(), false)
+}
+
+#[test]
+fn words_that_are_there_twice() {
+    let of =
+        |found: Vec<Finding>| found.iter().find(|found| found.id == Cause::SplitLeak).map(|found| found.confidence);
+    assert_eq!(of(words(0, true)), None);
+    assert_eq!(of(words(30, true)), Some(Confidence::High));
+    // A list with some words twice is what lists are like.
+    assert!(of(words(10, false)) < Some(Confidence::Medium));
 }
 
 #[test]
