@@ -79,6 +79,8 @@ mod shape;
 // Unsafe: vector instructions.
 #[allow(unsafe_code)]
 mod simd;
+// Unsafe: indices without a check in the innermost loops.
+#[allow(unsafe_code)]
 mod tile;
 
 pub use cross_entropy::cross_entropy;

@@ -72,21 +72,20 @@ pub(crate) fn store_vectors<S: Simd, const N: usize>(s: S, vectors: [S::Vector; 
 pub(crate) fn accumulate<S: Simd, const R: usize, const N: usize>(
     s: S,
     mut sums: Sums<S, R, N>,
-    mut left: [&[f32]; R],
+    left: [&[f32]; R],
     right: &[f32],
 ) -> Sums<S, R, N> {
     let depth = left[0].len();
-    for row in &mut left {
-        // All of one length, which the compiler then knows: no check is left in the loop.
-        *row = &row[..depth];
-    }
-    let mut right = right.chunks_exact(N * S::LANES);
+    let width = N * S::LANES;
+    assert!(left.iter().all(|row| row.len() >= depth) && right.len() >= depth * width, "as deep as the first row");
     for k in 0..depth {
-        let Some(right) = right.next() else { break };
         let mut values = [0.0; R];
         for r in 0..R {
-            values[r] = left[r][k];
+            // SAFETY: every row has `depth` numbers.
+            values[r] = unsafe { *left[r].get_unchecked(k) };
         }
+        // SAFETY: `right` has `depth` times `width` numbers.
+        let right = unsafe { right.get_unchecked(k * width..(k + 1) * width) };
         add_products(s, &mut sums, &values, right, S::LANES);
     }
     sums
@@ -304,15 +303,19 @@ fn gradient_tile<S: Simd, const R: usize, const N: usize>(
     let size = steps.shape.panels() * steps.shape.rows * steps.vectors * PANEL;
     let width = steps.vectors * PANEL;
     for (step, &active) in steps.active.iter().enumerate() {
-        let mut left_rows = &left.values[step * left.step + start..];
-        let mut gates = &steps.kept[step * size + place..];
+        let Some(last) = active.checked_sub(1) else { continue };
+        let values = &left.values[step * left.step + start..][..last * left.stride + R];
+        let gates = &steps.kept[step * size + place..][..last * width + (N - 1) * PANEL + S::LANES];
         for row in 0..active {
-            if row > 0 {
-                left_rows = &left_rows[left.stride..];
-                gates = &gates[width..];
-            }
-            let left: &[f32; R] = left_rows.first_chunk().expect("a tile of columns");
-            add_products(s, &mut sums, left, gates, PANEL);
+            // SAFETY: so many numbers has the last row, and the others come before it.
+            let (values, gates) = unsafe {
+                (
+                    values.get_unchecked(row * left.stride..row * left.stride + R),
+                    gates.get_unchecked(row * width..row * width + (N - 1) * PANEL + S::LANES),
+                )
+            };
+            let values: &[f32; R] = values.first_chunk().expect("R numbers");
+            add_products(s, &mut sums, values, gates, PANEL);
         }
     }
     for r in 0..R {

@@ -114,6 +114,8 @@ fn rows_back<S: Simd, const M: usize>(s: S, step: &mut StepBack<'_>, row: usize,
     let squashed = tanh(s, cells);
     for m in 0..M {
         let state = (row + m) * shape.padded + unit;
+        // The weight gradients will read it, in an order that no CPU foresees.
+        s.prefetch(&step.before[state..]);
         let kept = &mut step.kept[shape.kept(VECTORS, row + m, unit)..];
         let [i, f, g, o] = load_vectors(s, kept);
         let hidden = s.load(&step.hidden[state..]);
