@@ -115,7 +115,8 @@ impl Doctor {
         let history = history(&run.join(LOG_FILE))?;
         let checkpoint = Some(run.join(CHECKPOINT_FILE)).filter(|path| path.exists());
         let checkpoint = checkpoint.map(Checkpoint::read).transpose()?;
-        let review = emberloop_doctor::review(&config, &splits, &history, checkpoint.as_ref())?;
+        let data = emberloop_doctor::data_findings(&config, &splits)?;
+        let review = emberloop_doctor::review(&config, &splits, &history, checkpoint.as_ref(), data)?;
         let state = if checkpoint.is_some() { "finished" } else { "running" };
         let title = run.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let path = self.report.unwrap_or_else(|| run.join(page::PAGE_FILE));

@@ -1,14 +1,14 @@
 //! `emberloop train`: data → scaler → model → checkpoint.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Args;
 use emberloop_checkpoint::write_atomically;
 use emberloop_core::{Config, Options, Outcome, Progress, RESUME_FILE, TrainError};
 use emberloop_data::Splits;
-use emberloop_findings::Confidence;
+use emberloop_findings::{Confidence, Finding};
 use serde::Serialize;
 
 use crate::compute::Compute;
@@ -67,6 +67,10 @@ struct Report<'a> {
     kept_epoch: usize,
     ended: emberloop_core::Ended,
     metrics: &'a std::collections::BTreeMap<String, f64>,
+    /// From reading the data to the report.
+    seconds: f64,
+    /// Of them for looking at the data beforehand, and for the report.
+    checks_seconds: f64,
 }
 
 impl Train {
@@ -105,14 +109,18 @@ pub fn train_into_folder(
         resume: how.resume,
         cancel: Some(interrupt::flag()?),
     };
-    warn(&config, &splits)?;
+    let began = Instant::now();
+    let data = warn(&config, &splits)?;
+    let mut checks = began.elapsed();
     let again = Again { command, config: config_path, how, folder: &folder };
     let outcome = into_log(&folder, config_path, how, |display| train(&config, &splits, &options, display))
         .inspect_err(|_| folder.abandon())
         .map_err(|error| again.explain(error))?;
     finish(&folder, &outcome).with_context(|| again.kept())?;
     // The model is written: what is said about it must not fail the training.
-    let page = report_page(&folder, &config, &splits, &outcome);
+    let reviewed = Instant::now();
+    let page = report_page(&folder, &config, &splits, &outcome, data);
+    checks += reviewed.elapsed();
     if let Err(error) = &page {
         output::message(&format!("note: no report: {}", output::one_line(error)));
     }
@@ -128,6 +136,8 @@ pub fn train_into_folder(
             kept_epoch: outcome.kept_epoch,
             ended: outcome.ended,
             metrics: &outcome.metrics,
+            seconds: began.elapsed().as_secs_f64(),
+            checks_seconds: checks.as_secs_f64(),
         });
     }
     output::print(&summary(&outcome))?;
@@ -142,8 +152,8 @@ pub fn train_into_folder(
     ))
 }
 
-/// Says what the data show by themselves that no training will mend.
-fn warn(config: &Config, splits: &Splits) -> Result<()> {
+/// Says what the data show by themselves that no training will mend; returns everything that they show.
+fn warn(config: &Config, splits: &Splits) -> Result<Vec<Finding>> {
     let findings = emberloop_doctor::data_findings(config, splits)?;
     for finding in findings.iter().filter(|finding| finding.confidence == Confidence::High) {
         output::message(&format!(
@@ -154,12 +164,18 @@ fn warn(config: &Config, splits: &Splits) -> Result<()> {
             output::quote_path(&config.path),
         ));
     }
-    Ok(())
+    Ok(findings)
 }
 
 /// Writes the page about a finished training.
-fn report_page(folder: &RunFolder, config: &Config, splits: &Splits, outcome: &Outcome) -> Result<PathBuf> {
-    let review = emberloop_doctor::review(config, splits, &outcome.history, Some(&outcome.checkpoint))?;
+fn report_page(
+    folder: &RunFolder,
+    config: &Config,
+    splits: &Splits,
+    outcome: &Outcome,
+    data: Vec<Finding>,
+) -> Result<PathBuf> {
+    let review = emberloop_doctor::review(config, splits, &outcome.history, Some(&outcome.checkpoint), data)?;
     let page = review.page(&splits.validation);
     let title = folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
     page::write_page(&folder.file(page::PAGE_FILE), page, title, "finished", config, Some(&outcome.metrics))

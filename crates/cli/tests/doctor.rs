@@ -62,7 +62,8 @@ fn the_same_findings_with_any_number_of_threads() {
 
 #[test]
 fn every_finding_says_what_to_do() {
-    let folder = folder(|text| text.replace("[training]", "[scaler]\nkind = \"none\"\n\n[training]\nclip = { norm = 1e-9 }"));
+    let folder =
+        folder(|text| text.replace("[training]", "[scaler]\nkind = \"none\"\n\n[training]\nclip = { norm = 1e-9 }"));
     let report = doctor(&folder, &[]);
     for finding in report["findings"].as_array().unwrap() {
         let fix = &finding["fix"];
@@ -80,7 +81,8 @@ fn every_finding_says_what_to_do() {
 #[test]
 fn training_warns_of_what_the_data_show_and_leaves_a_page() {
     let folder = Folder::new();
-    let codes = long_csv(&slopes(120, 1)).replace(",fall\n", ",0\n").replace(",flat\n", ",1\n").replace(",rise\n", ",2\n");
+    let codes =
+        long_csv(&slopes(120, 1)).replace(",fall\n", ",0\n").replace(",flat\n", ",1\n").replace(",rise\n", ",2\n");
     folder.write("train.csv", codes);
     folder.write("gestures.toml", LONG_TOML.replace("target = \"label\"", "target = \"label\"\ntask = \"regression\""));
     let ran = folder.run(&["train", "gestures.toml"]);
@@ -107,7 +109,10 @@ fn a_run_is_read_while_it_runs_and_after_its_data_moved() {
     let report = folder.run(&["doctor", "run", "--config", "moved.toml", "--json"]).json();
     assert_says(report["notes"][0].as_str().unwrap(), &["running, 2 epochs"]);
     folder.write("run/log.jsonl", format!("no epoch\n{log}"));
-    assert_says(&folder.refuses(&["doctor", "run", "--config", "moved.toml"]), &["run/log.jsonl, line 1: expected an epoch"]);
+    assert_says(
+        &folder.refuses(&["doctor", "run", "--config", "moved.toml"]),
+        &["run/log.jsonl, line 1: expected an epoch"],
+    );
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! From what was seen to findings.
 
-use emberloop_core::{Config, config::LossConfig};
+use emberloop_core::{
+    Config,
+    config::{ClipConfig, LossConfig, OptimizerConfig, TrainingConfig},
+};
 use emberloop_data::{Splits, Targets};
 use emberloop_findings::{Cause, Confidence, Finding, Fix};
 use serde_json::{Map, Value, json};
@@ -9,8 +12,9 @@ use crate::examine::{ExamineError, Of, Options, Task, Tried};
 use crate::explain::explanation;
 use crate::probe::Probe;
 use crate::study::sample;
-use crate::suspects::{Scene, Suspect};
+use crate::suspects::{Scene, Suspect, round};
 use crate::trial::{self, Trial};
+use crate::watch::quantile;
 
 /// Skill that a fix must gain to be believed, beside twice its standard error.
 const GAIN: f64 = 0.08;
@@ -133,7 +137,7 @@ pub fn unrelated(
 
 /// What is seen where something is wrong, and may be of use to find out what.
 pub fn symptoms(scene: &Scene<'_>, probe: Option<&Probe>, linear: Option<(f64, f64)>) -> Vec<Finding> {
-    [baseline(scene, linear), initial_loss(scene), probe.and_then(saturated), probe.and_then(dead)]
+    [baseline(scene, linear), initial_loss(scene), clip_never(scene), probe.and_then(saturated), probe.and_then(dead)]
         .into_iter()
         .flatten()
         .collect()
@@ -197,6 +201,22 @@ fn initial_loss(scene: &Scene<'_>) -> Option<Finding> {
     Some(finding(Cause::InitialLoss, Confidence::Low, 0.1, summary, evidence, fix))
 }
 
+/// A limit that no gradient ever reached, though some were far larger than usual.
+fn clip_never(scene: &Scene<'_>) -> Option<Finding> {
+    let Some(ClipConfig::Norm(limit)) = scene.config.training.clip else { return None };
+    let norms = || scene.reference.watch.steps.iter().map(|step| step.norm);
+    let (median, largest) = (quantile(norms(), 0.5), quantile(norms(), 1.0));
+    if largest >= limit || largest < 20.0 * median {
+        return None;
+    }
+    let summary = format!(
+        "clipping to a norm of {limit} never bites: the largest of the gradients has {largest:.2e}, and half of them at most {median:.2e}"
+    );
+    let fix = Fix::set("training.clip.norm", round(5.0 * median));
+    let evidence = json!({ "clip": limit, "largest_gradient_norm": largest, "gradient_norm": median });
+    Some(finding(Cause::ClipNever, Confidence::Low, 0.1, summary, evidence, fix))
+}
+
 fn saturated(probe: &Probe) -> Option<Finding> {
     let (gate, share) = probe.most_saturated()?;
     if share < SATURATED {
@@ -235,16 +255,11 @@ pub fn cannot_overfit(scene: &Scene<'_>, options: &Options) -> Result<Option<Fin
     let validation = sample(&scene.splits.validation, 0);
     let splits = Splits { train: few, validation, test: None, notes: Vec::new() };
     let mut config: Config = scene.config.clone();
-    let training = emberloop_core::config::TrainingConfig {
+    let training = TrainingConfig {
         epochs: EPOCHS,
         batch: SEQUENCES,
-        optimizer: emberloop_core::config::OptimizerConfig::Adam {
-            learning_rate: 1e-2,
-            betas: [0.9, 0.999],
-            eps: 1e-8,
-            weight_decay: 0.0,
-        },
-        clip: Some(emberloop_core::config::ClipConfig::Norm(1.0)),
+        optimizer: OptimizerConfig::Adam { learning_rate: 1e-2, betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 },
+        clip: Some(ClipConfig::Norm(1.0)),
         seed: config.training.seed,
         ..Default::default()
     };

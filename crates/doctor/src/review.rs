@@ -6,7 +6,7 @@ use emberloop_data::Splits;
 use emberloop_findings::{Confidence, Finding, rank};
 
 use crate::conclude;
-use crate::examine::{ExamineError, data_findings};
+use crate::examine::ExamineError;
 use crate::explain::explanation;
 use crate::probe::Probe;
 use crate::score::Score;
@@ -28,7 +28,8 @@ pub struct Review {
     pub probe: Option<Probe>,
 }
 
-/// Reviews a training by its epochs so far, and by its model where it has one.
+/// Reviews a training by its epochs so far, and by its model where it has one. `data` is what the data show
+/// ([`data_findings`](crate::data_findings)).
 ///
 /// # Errors
 /// If data cannot be read any more, or do not fit the model.
@@ -37,8 +38,9 @@ pub fn review(
     splits: &Splits,
     history: &[EpochReport],
     checkpoint: Option<&Checkpoint>,
+    data: Vec<Finding>,
 ) -> Result<Review, ExamineError> {
-    let mut findings = data_findings(config, splits)?;
+    let mut findings = data;
     let watch = Watch::of_log(history);
     let (train, validation) = match checkpoint {
         Some(checkpoint) => {

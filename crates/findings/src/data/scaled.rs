@@ -84,6 +84,9 @@ pub(super) fn leak(view: &View<'_>) -> Result<Option<Finding>, DataError> {
             sets.push(("all of it together", together(&together(&train, validation), test)));
         }
     }
+    if let (Some(validation), Some(test)) = (&validation, &test) {
+        sets.push(("validation and test together", together(validation, test)));
+    }
     sets.extend(
         every_row(view)?.map(|all| ("all rows of the file together", varied.iter().map(|&at| all[at]).collect())),
     );
