@@ -63,6 +63,8 @@ enum Contender {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    // As the command line does.
+    emberloop_kernels::keep_freed_memory();
     clock::choose(arguments.clock);
     let result = run(&arguments);
     match result {

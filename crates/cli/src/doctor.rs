@@ -13,7 +13,7 @@ use serde::Serialize;
 use toml_edit::DocumentMut;
 
 use crate::compute::Threads;
-use crate::run_folder::{CHECKPOINT_FILE, CONFIG_FILE, LOG_FILE, ORIGIN_FILE};
+use crate::run_folder::{CHECKPOINT_FILE, CONFIG_FILE, LOG_FILE, ORIGIN_FILE, default_path};
 use crate::train::write;
 use crate::{document, interrupt, output, page, source};
 
@@ -95,8 +95,9 @@ impl Doctor {
             }
             false => None,
         };
-        let title = self.what.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let path = self.report.unwrap_or_else(|| Path::new("runs").join(format!("{title}-doctor.html")));
+        let run = default_path(&self.what);
+        let title = run.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let path = self.report.unwrap_or_else(|| run.with_file_name(format!("{title}-doctor.html")));
         let page = examination.page(&splits.validation);
         page::write_page(&path, page, title, "examined", &config, None)?;
         let Examination { findings, notes, reference, .. } = &examination;

@@ -58,6 +58,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    emberloop_core::keep_freed_memory();
     let cli = Cli::parse();
     let json = cli.json;
     let result = match cli.command {

@@ -200,7 +200,7 @@ fn numbered(config: &Path) -> impl Iterator<Item = PathBuf> {
 }
 
 /// `runs/` and the configuration's name; where that says nothing (`train.toml`, `config.toml`), its folder's.
-fn default_path(config: &Path) -> PathBuf {
+pub fn default_path(config: &Path) -> PathBuf {
     let stem = config.file_stem().unwrap_or_default();
     let folder = config.canonicalize().ok().and_then(|config| config.parent().map(Path::to_path_buf));
     let name = match folder.as_deref().and_then(Path::file_name) {

@@ -69,7 +69,7 @@ struct Report<'a> {
     metrics: &'a std::collections::BTreeMap<String, f64>,
     /// From reading the data to the report.
     seconds: f64,
-    /// Of them for looking at the data beforehand, and for the report.
+    /// Of them for looking at the data beforehand and at the model afterwards; the report is not among them.
     checks_seconds: f64,
 }
 
@@ -119,8 +119,13 @@ pub fn train_into_folder(
     finish(&folder, &outcome).with_context(|| again.kept())?;
     // The model is written: what is said about it must not fail the training.
     let reviewed = Instant::now();
-    let page = report_page(&folder, &config, &splits, &outcome, data);
+    let review = emberloop_doctor::review(&config, &splits, &outcome.history, Some(&outcome.checkpoint), data);
     checks += reviewed.elapsed();
+    let page = review.map_err(Into::into).and_then(|review| {
+        let title = folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let page = review.page(&splits.validation);
+        page::write_page(&folder.file(page::PAGE_FILE), page, title, "finished", &config, Some(&outcome.metrics))
+    });
     if let Err(error) = &page {
         output::message(&format!("note: no report: {}", output::one_line(error)));
     }
@@ -165,20 +170,6 @@ fn warn(config: &Config, splits: &Splits) -> Result<Vec<Finding>> {
         ));
     }
     Ok(findings)
-}
-
-/// Writes the page about a finished training.
-fn report_page(
-    folder: &RunFolder,
-    config: &Config,
-    splits: &Splits,
-    outcome: &Outcome,
-    data: Vec<Finding>,
-) -> Result<PathBuf> {
-    let review = emberloop_doctor::review(config, splits, &outcome.history, Some(&outcome.checkpoint), data)?;
-    let page = review.page(&splits.validation);
-    let title = folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
-    page::write_page(&folder.file(page::PAGE_FILE), page, title, "finished", config, Some(&outcome.metrics))
 }
 
 /// Writes the model and the log of all epochs, then removes the resume state: in this order, so that a kill at any moment

@@ -47,6 +47,7 @@ mod train;
 
 pub use backend::{Device, DeviceError, check_device, check_devices};
 pub use config::{Config, ConfigError};
+pub use emberloop_kernels::keep_freed_memory;
 pub use evaluate::{EvaluateError, Evaluation, Prediction, evaluate, forward};
 pub use finetune::{FinetuneOptions, finetune, in_terms_of};
 pub use metrics::{ClassMetrics, Metrics, ValueMetrics};

@@ -50,6 +50,9 @@
 
 use std::num::NonZeroUsize;
 
+// Unsafe: a call of the C library.
+#[allow(unsafe_code)]
+mod allocator;
 // Unsafe, here and in `forward`: places of an output that no other thread has.
 #[allow(unsafe_code)]
 mod backward;
@@ -83,6 +86,7 @@ mod simd;
 #[allow(unsafe_code)]
 mod tile;
 
+pub use allocator::keep_freed_memory;
 pub use cross_entropy::cross_entropy;
 pub use dense::{Dense, DenseGradients};
 pub use isa::{ISA_VARIABLE, Isa, IsaError};
