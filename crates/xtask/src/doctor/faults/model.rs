@@ -1,0 +1,82 @@
+//! Faults of `[model]`.
+
+use super::{ALL, Case, Fault};
+use crate::doctor::series::Sequence;
+
+pub const FAULTS: &[Fault] = &[
+    Fault {
+        name: "dropout-strong",
+        expected: &["dropout-strong"],
+        edit: ["dropout = 0.9", "dropout = 0.97"],
+        sets: ALL,
+        left_out: "",
+        inject: |case, severity| case.config.set("model.dropout", severity.of(0.9, 0.97)),
+    },
+    Fault {
+        name: "capacity-small",
+        expected: &["capacity-small"],
+        edit: ["hidden = [1]", "hidden = [2]"],
+        sets: ALL,
+        left_out: "",
+        inject: |case, severity| hidden(case, severity.of(1, 2)),
+    },
+    Fault {
+        name: "capacity-large",
+        expected: &["capacity-large"],
+        edit: [
+            "hidden = [128], no dropout, no early stopping, keep = \"last\", 3 x the epochs, a third of the training sequences",
+            "hidden = [192], no dropout, no early stopping, keep = \"last\", 3 x the epochs, a quarter of the training sequences",
+        ],
+        sets: ALL,
+        left_out: "",
+        inject: |case, severity| {
+            hidden(case, severity.of(128, 192));
+            case.config.set("model.dropout", 0.0);
+            case.config.unset("training.early_stopping");
+            case.config.set("training.keep", "last");
+            let epochs = case.config.number("training.epochs").unwrap_or(0.0) as i64;
+            case.config.set("training.epochs", 3 * epochs);
+            let count = case.splits.train.len() / severity.of(3, 4);
+            case.splits.train.truncate(count);
+        },
+    },
+    Fault {
+        name: "gradient-vanishing",
+        expected: &["gradient-vanishing"],
+        edit: [
+            "cell = \"rnn\", head = \"last\", and every sequence goes on for 150 steps of noise like the data",
+            "cell = \"rnn\", head = \"last\", and every sequence goes on for 400 steps of noise like the data",
+        ],
+        sets: ALL,
+        left_out: "",
+        inject: |case, severity| {
+            case.config.set("model.cell", "rnn");
+            case.config.set("model.head", "last");
+            append_noise(case, severity.of(150, 400));
+        },
+    },
+];
+
+fn hidden(case: &mut Case, units: i64) {
+    case.config.set("model.hidden", toml_edit::Array::from_iter([units]));
+}
+
+/// What goes on after the sequence says nothing: values of each channel's own mean and deviation; tokens: a separator, then letters.
+fn append_noise(case: &mut Case, steps: usize) {
+    let scale = case.splits.scale();
+    let (channels, tokens) = (case.splits.channels, case.splits.tokens);
+    let codes = case.splits.each().flat_map(|s| s.values.clone()).fold(0.0, f32::max) as usize;
+    let random = &mut case.random;
+    let mut append = |sequence: &mut Sequence| {
+        if tokens {
+            sequence.values.push((codes + 1) as f32);
+            sequence.values.extend((1..steps).map(|_| (1 + random.below(codes)) as f32));
+        } else {
+            for place in 0..steps * channels {
+                let (mean, deviation) = scale[place % channels];
+                sequence.values.push((mean + deviation * random.normal()) as f32);
+            }
+        }
+    };
+    case.splits.each().for_each(&mut append);
+}
