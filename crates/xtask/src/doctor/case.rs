@@ -48,25 +48,29 @@ impl Trial {
     pub fn case(&self, sources: &Sources, healthy: bool) -> Result<Case> {
         let name = self.name();
         let source = sources.get(&self.set).ok_or_else(|| format!("{} was not read", self.set.name()))?;
-        let config = recipe::draw(self.set, &mut Random::of(&["recipe", &name]))?;
+        let config = recipe::draw(self.set, &mut Random::of(&["recipe", &name]));
         let random = Random::of(&["fault", &name]);
-        let mut case = Case { set: self.set, splits: source.divide(self.seed), config, random };
+        let mut splits = source.divide(self.seed);
+        let part = self.fault.thinning(self.set);
+        for side in [&mut splits.train, &mut splits.validation, &mut splits.test] {
+            side.truncate(side.len() / part);
+        }
+        let mut case = Case { set: self.set, splits, config, random };
         if !healthy {
             (self.fault.inject)(&mut case, self.severity);
         }
         Ok(case)
     }
 
-    /// Writes the case's folder, if it is not there yet.
+    /// Writes the case's folder anew: nothing in it is of an earlier run.
     pub fn write(&self, sources: &Sources, root: &Path, healthy: bool) -> Result<PathBuf> {
         let folder = self.folder(root, healthy);
-        if folder.join(CONFIG).is_file() {
-            return Ok(folder);
-        }
         let case = self.case(sources, healthy)?;
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
         fs::create_dir_all(&folder)?;
         case.splits.write(&folder)?;
-        // Last: it says that the folder is whole.
         fs::write(folder.join(CONFIG), case.config.text())?;
         Ok(folder)
     }

@@ -2,8 +2,6 @@
 
 use toml_edit::{DocumentMut, Item, TableLike, Value};
 
-use crate::Result;
-
 /// A configuration.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
@@ -11,11 +9,6 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads a TOML text.
-    pub fn parse(text: &str) -> Result<Config> {
-        Ok(Config { document: text.parse()? })
-    }
-
     /// Sets a dotted key; tables on the way are made.
     pub fn set(&mut self, key: &str, value: impl Into<Value>) {
         let (tables, last) = key.rsplit_once('.').unwrap_or(("", key));

@@ -47,7 +47,20 @@ pub struct Fault {
     pub sets: &'static [Set],
     /// Why it is not elsewhere; empty if it is everywhere.
     pub left_out: &'static str,
+    /// Whether sequences become so long that fewer of them are taken, for the healthy twin as well.
+    pub is_long: bool,
     pub inject: fn(&mut Case, Severity),
+}
+
+impl Fault {
+    /// One of how many sequences is taken.
+    pub fn thinning(&self, set: Set) -> usize {
+        match set {
+            Set::Tokens if self.is_long => 3,
+            Set::EcgBeats | Set::BeijingPm25 if self.is_long => 2,
+            _ => 1,
+        }
+    }
 }
 
 const JV: Set = Set::JapaneseVowels;

@@ -13,6 +13,7 @@ pub const FAULTS: &[Fault] = &[
         ],
         sets: CHANNELS,
         left_out: NO_CHANNELS,
+        is_long: false,
         inject: |case, severity| unscale(case, severity.of(1e3, 1e5)),
     },
     Fault {
@@ -24,6 +25,7 @@ pub const FAULTS: &[Fault] = &[
         ],
         sets: CHANNELS,
         left_out: NO_CHANNELS,
+        is_long: false,
         inject: |case, severity| {
             case.config.set("scaler.kind", severity.of("standard", "minmax"));
             outliers(case, severity.of(1e4, 1e5));
@@ -33,11 +35,12 @@ pub const FAULTS: &[Fault] = &[
         name: "scaler-leak",
         expected: &["scaler-leak"],
         edit: [
-            "the values are standardised beforehand by mean and deviation of all three sides; scaler.kind = \"none\"",
-            "the values are brought to 0..1 beforehand by minimum and range of all three sides; scaler.kind = \"none\"",
+            "the values are standardised beforehand by mean and deviation of all sides, or of validation and test; scaler.kind = \"none\"",
+            "the same, with other seeds",
         ],
         sets: CHANNELS,
         left_out: NO_CHANNELS,
+        is_long: false,
         inject: leak_scale,
     },
     Fault {
@@ -49,6 +52,7 @@ pub const FAULTS: &[Fault] = &[
         ],
         sets: ALL,
         left_out: "",
+        is_long: false,
         inject: leak_sequences,
     },
     Fault {
@@ -56,12 +60,13 @@ pub const FAULTS: &[Fault] = &[
         expected: &["padding"],
         edit: [
             "sequences are padded with zeros (tokens: <pad>) to 3 x the longest, and no lengths are given",
-            "sequences are padded with zeros (tokens: <pad>) to 8 x the longest, and no lengths are given",
+            "sequences are padded with zeros (tokens: <pad>) to 6 x the longest, and no lengths are given",
         ],
         sets: ALL,
         left_out: "",
+        is_long: true,
         inject: |case, severity| {
-            let numbers = severity.of(3, 8) * case.splits.longest() * case.splits.channels;
+            let numbers = severity.of(3, 6) * case.splits.longest() * case.splits.channels;
             case.splits.each().for_each(|sequence| sequence.values.resize(numbers, 0.0));
         },
     },
@@ -74,6 +79,7 @@ pub const FAULTS: &[Fault] = &[
         ],
         sets: ALL,
         left_out: "",
+        is_long: false,
         inject: |case, severity| {
             case.config.set("data.lengths", "size");
             case.splits.lengths_name = "size";
@@ -96,6 +102,7 @@ pub const FAULTS: &[Fault] = &[
         ],
         sets: CHANNELS,
         left_out: NO_CHANNELS,
+        is_long: false,
         inject: |case, severity| {
             case.config.set("scaler.missing", "mean");
             let random = &mut case.random;
@@ -113,6 +120,7 @@ pub const FAULTS: &[Fault] = &[
         edit: ["two constant channels are added", "five constant channels are added"],
         sets: CHANNELS,
         left_out: NO_CHANNELS,
+        is_long: false,
         inject: |case, severity| {
             let constants: Vec<f32> = (0..severity.of(2, 5)).map(|_| case.random.below(20) as f32).collect();
             add_channels(case, |_| constants.clone());
@@ -124,6 +132,7 @@ pub const FAULTS: &[Fault] = &[
         edit: ["a channel is there three times", "a channel is there six times"],
         sets: CHANNELS,
         left_out: NO_CHANNELS,
+        is_long: false,
         inject: |case, severity| {
             let channel = case.random.below(case.splits.channels);
             add_channels(case, |row| vec![row[channel]; severity.of(2, 5)]);
@@ -138,6 +147,7 @@ pub const FAULTS: &[Fault] = &[
         ],
         sets: ALL,
         left_out: "",
+        is_long: false,
         inject: |case, severity| {
             if case.set.is_classes() {
                 keep_of_each(&mut case.splits.train, severity.of(2, 4));
@@ -189,29 +199,20 @@ fn outliers(case: &mut Case, factor: f32) {
     }
 }
 
-fn leak_scale(case: &mut Case, severity: Severity) {
+fn leak_scale(case: &mut Case, _: Severity) {
     case.config.set("scaler.kind", "none");
     let channels = case.splits.channels;
-    let all: Vec<Sequence> = case.splits.each().map(|sequence| sequence.clone()).collect();
-    let offsets: Vec<(f64, f64)> = match severity {
-        Severity::A => statistics(&all, channels),
-        Severity::B => (0..channels).map(|channel| range(&all, channel, channels)).collect(),
-    };
+    let of_all = case.random.chance(0.5);
+    let learned = if of_all { case.splits.train.as_slice() } else { &[] };
+    let pooled: Vec<Sequence> =
+        learned.iter().chain(&case.splits.validation).chain(&case.splits.test).cloned().collect();
+    let scale = statistics(&pooled, channels);
     for sequence in case.splits.each() {
         for (place, value) in sequence.values.iter_mut().enumerate() {
-            let (offset, scale) = offsets[place % channels];
-            *value = ((f64::from(*value) - offset) / scale) as f32;
+            let (mean, deviation) = scale[place % channels];
+            *value = ((f64::from(*value) - mean) / deviation) as f32;
         }
     }
-}
-
-/// Minimum and range.
-fn range(side: &[Sequence], channel: usize, channels: usize) -> (f64, f64) {
-    let values = side.iter().flat_map(|sequence| sequence.values.iter().skip(channel).step_by(channels));
-    let (low, high) = values
-        .filter(|value| !value.is_nan())
-        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &v| (low.min(v.into()), high.max(v.into())));
-    (low, (high - low).max(1e-12))
 }
 
 fn leak_sequences(case: &mut Case, severity: Severity) {

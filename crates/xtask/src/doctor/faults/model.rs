@@ -10,6 +10,7 @@ pub const FAULTS: &[Fault] = &[
         edit: ["dropout = 0.9", "dropout = 0.97"],
         sets: ALL,
         left_out: "",
+        is_long: false,
         inject: |case, severity| case.config.set("model.dropout", severity.of(0.9, 0.97)),
     },
     Fault {
@@ -18,24 +19,26 @@ pub const FAULTS: &[Fault] = &[
         edit: ["hidden = [1]", "hidden = [2]"],
         sets: ALL,
         left_out: "",
+        is_long: false,
         inject: |case, severity| hidden(case, severity.of(1, 2)),
     },
     Fault {
         name: "capacity-large",
         expected: &["capacity-large"],
         edit: [
-            "hidden = [128], no dropout, no early stopping, keep = \"last\", 3 x the epochs, a third of the training sequences",
-            "hidden = [192], no dropout, no early stopping, keep = \"last\", 3 x the epochs, a quarter of the training sequences",
+            "hidden = [96], no dropout, no early stopping, keep = \"last\", 2 x the epochs, a third of the training sequences",
+            "hidden = [128], no dropout, no early stopping, keep = \"last\", 2 x the epochs, a quarter of the training sequences",
         ],
         sets: ALL,
         left_out: "",
+        is_long: false,
         inject: |case, severity| {
-            hidden(case, severity.of(128, 192));
+            hidden(case, severity.of(96, 128));
             case.config.set("model.dropout", 0.0);
             case.config.unset("training.early_stopping");
             case.config.set("training.keep", "last");
             let epochs = case.config.number("training.epochs").unwrap_or(0.0) as i64;
-            case.config.set("training.epochs", 3 * epochs);
+            case.config.set("training.epochs", 2 * epochs);
             let count = case.splits.train.len() / severity.of(3, 4);
             case.splits.train.truncate(count);
         },
@@ -44,15 +47,16 @@ pub const FAULTS: &[Fault] = &[
         name: "gradient-vanishing",
         expected: &["gradient-vanishing"],
         edit: [
-            "cell = \"rnn\", head = \"last\", and every sequence goes on for 150 steps of noise like the data",
-            "cell = \"rnn\", head = \"last\", and every sequence goes on for 400 steps of noise like the data",
+            "cell = \"rnn\", head = \"last\", and every sequence goes on for 100 steps of noise like the data",
+            "cell = \"rnn\", head = \"last\", and every sequence goes on for 200 steps of noise like the data",
         ],
         sets: ALL,
         left_out: "",
+        is_long: true,
         inject: |case, severity| {
             case.config.set("model.cell", "rnn");
             case.config.set("model.head", "last");
-            append_noise(case, severity.of(150, 400));
+            append_noise(case, severity.of(100, 200));
         },
     },
 ];

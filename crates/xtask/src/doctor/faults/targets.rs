@@ -13,6 +13,7 @@ pub const FAULTS: &[Fault] = &[
         ],
         sets: &[ECG, TOKENS],
         left_out: "beijing_pm25 has no classes; of japanese_vowels and basic_motions, a few hundredths of a class are none",
+        is_long: false,
         inject: |case, severity| {
             let Kind::Classes(classes) = case.splits.kind else { return };
             let common = case.random.below(classes) as f32;
@@ -30,6 +31,7 @@ pub const FAULTS: &[Fault] = &[
         ],
         sets: super::ALL,
         left_out: "",
+        is_long: false,
         inject: |case, severity| {
             let Case { splits, random, .. } = case;
             for side in [&mut splits.train, &mut splits.validation] {
@@ -48,6 +50,7 @@ pub const FAULTS: &[Fault] = &[
         edit: ["task = \"regression\" on the classes' codes", "the same, loss = { kind = \"huber\" }"],
         sets: CLASSES,
         left_out: NO_CLASSES,
+        is_long: false,
         inject: |case, severity| {
             case.config.set("data.task", "regression");
             if severity == Severity::B {
@@ -64,6 +67,7 @@ pub const FAULTS: &[Fault] = &[
         ],
         sets: &[PM25],
         left_out: "the others have classes",
+        is_long: false,
         inject: |case, severity| {
             case.config.set("data.task", "classification");
             round_targets(case, severity.of(10.0, 1.0));

@@ -11,6 +11,7 @@ pub const FAULTS: &[Fault] = &[
         edit: ["learning rate x 30", "learning rate x 200"],
         sets: ALL,
         left_out: "",
+        is_long: false,
         inject: |case, severity| scale_rate(case, severity.of(30.0, 200.0)),
     },
     Fault {
@@ -19,17 +20,24 @@ pub const FAULTS: &[Fault] = &[
         edit: ["learning rate / 300", "learning rate / 2000"],
         sets: ALL,
         left_out: "",
+        is_long: false,
         inject: |case, severity| scale_rate(case, severity.of(1.0 / 300.0, 1.0 / 2000.0)),
     },
     Fault {
         name: "batch-large",
         expected: &["batch-large"],
-        edit: ["batch = all of the training sequences", "batch = half of the training sequences"],
+        edit: [
+            "batch = all of the training sequences, half the epochs",
+            "batch = half of the training sequences, a third of the epochs",
+        ],
         sets: ALL,
         left_out: "",
+        is_long: false,
         inject: |case, severity| {
             let count = case.splits.train.len() / severity.of(1, 2);
             case.config.set("training.batch", count as i64);
+            let epochs = case.config.number("training.epochs").unwrap_or(0.0) as i64;
+            case.config.set("training.epochs", epochs / severity.of(2, 3));
         },
     },
     Fault {
@@ -38,6 +46,7 @@ pub const FAULTS: &[Fault] = &[
         edit: ["clip = { norm = 1e-9 }", "clip = { norm = 1e-10 }"],
         sets: ALL,
         left_out: "",
+        is_long: false,
         inject: |case, severity| {
             case.config.unset("training.clip");
             case.config.set("training.clip.norm", severity.of(1e-9, 1e-10));
@@ -49,6 +58,7 @@ pub const FAULTS: &[Fault] = &[
         edit: ["l2 = 1", "optimizer.weight_decay = 1"],
         sets: ALL,
         left_out: "",
+        is_long: false,
         inject: |case, severity| match severity {
             Severity::A => case.config.set("training.l2", 1.0),
             Severity::B => case.config.set("training.optimizer.weight_decay", 1.0),
@@ -60,6 +70,7 @@ pub const FAULTS: &[Fault] = &[
         edit: ["loss = { kind = \"cross_entropy\", label_smoothing = 0.97 }", "the same with 0.999"],
         sets: CLASSES,
         left_out: NO_CLASSES,
+        is_long: false,
         inject: |case, severity| {
             case.config.set("training.loss.kind", "cross_entropy");
             case.config.set("training.loss.label_smoothing", severity.of(0.97, 0.999));
@@ -74,6 +85,7 @@ pub const FAULTS: &[Fault] = &[
         ],
         sets: CLASSES,
         left_out: NO_CLASSES,
+        is_long: false,
         inject: |case, severity| {
             let super::super::series::Kind::Classes(classes) = case.splits.kind else { return };
             let heavy = case.random.below(classes);
@@ -91,6 +103,7 @@ pub const FAULTS: &[Fault] = &[
         ],
         sets: ALL,
         left_out: "",
+        is_long: false,
         inject: |case, severity| {
             case.config.unset("training.schedule");
             match severity {
@@ -114,6 +127,7 @@ pub const FAULTS: &[Fault] = &[
         edit: ["epochs = 1", "epochs = 2"],
         sets: ALL,
         left_out: "",
+        is_long: false,
         inject: |case, severity| case.config.set("training.epochs", severity.of(1, 2)),
     },
     Fault {
@@ -122,6 +136,7 @@ pub const FAULTS: &[Fault] = &[
         edit: ["truncate = 1, head = \"last\"", "truncate = 2, head = \"last\""],
         sets: &[JV, BM, ECG, TOKENS],
         left_out: "the last steps say most of beijing_pm25's target",
+        is_long: false,
         inject: |case, severity| {
             case.config.set("training.truncate", severity.of(1, 2));
             case.config.set("model.head", "last");
