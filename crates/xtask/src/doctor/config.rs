@@ -61,9 +61,8 @@ mod tests {
 
     #[test]
     fn keys_are_set_and_taken_out_in_tables_of_both_kinds() {
-        let mut config =
-            Config::parse("[training]\noptimizer = { kind = \"adam\", learning_rate = 0.01 }\nclip = { norm = 1.0 }\n")
-                .unwrap();
+        let text = "[training]\noptimizer = { kind = \"adam\", learning_rate = 0.01 }\nclip = { norm = 1.0 }\n";
+        let mut config = Config { document: text.parse().unwrap() };
         config.set("training.optimizer.learning_rate", 0.5);
         config.set("scaler.kind", "none");
         config.set("training.schedule.kind", "cosine");
