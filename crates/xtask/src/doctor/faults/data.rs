@@ -59,13 +59,14 @@ pub const FAULTS: &[Fault] = &[
         name: "padding",
         expected: &["padding"],
         edit: [
-            "sequences are padded with zeros (tokens: <pad>) to 3 x the longest, and no lengths are given",
-            "sequences are padded with zeros (tokens: <pad>) to 6 x the longest, and no lengths are given",
+            "sequences are padded with zeros (tokens: <pad>) to 3 x the longest, and no lengths are given; head = \"last\"",
+            "sequences are padded with zeros (tokens: <pad>) to 6 x the longest, and no lengths are given; head = \"last\"",
         ],
         sets: ALL,
         left_out: "",
         is_long: true,
         inject: |case, severity| {
+            case.config.set("model.head", "last");
             let numbers = severity.of(3, 6) * case.splits.longest() * case.splits.channels;
             case.splits.each().for_each(|sequence| sequence.values.resize(numbers, 0.0));
         },
@@ -97,8 +98,8 @@ pub const FAULTS: &[Fault] = &[
         name: "values-missing",
         expected: &["values-missing"],
         edit: [
-            "30 % of the values of every side are missing, scaler.missing = \"mean\"",
-            "60 % of the values of every side are missing, scaler.missing = \"mean\"",
+            "50 % of the values of every side are missing, scaler.missing = \"mean\"",
+            "70 % of the values of every side are missing, scaler.missing = \"mean\"",
         ],
         sets: CHANNELS,
         left_out: NO_CHANNELS,
@@ -108,7 +109,7 @@ pub const FAULTS: &[Fault] = &[
             let random = &mut case.random;
             let values = case.splits.each().flat_map(|sequence| &mut sequence.values);
             values.for_each(|value| {
-                if random.chance(severity.of(0.3, 0.6)) {
+                if random.chance(severity.of(0.5, 0.7)) {
                     *value = f32::NAN
                 }
             });
@@ -142,19 +143,19 @@ pub const FAULTS: &[Fault] = &[
         name: "not-enough-data",
         expected: &["not-enough-data"],
         edit: [
+            "3 training sequences of each class and 2 to validate on (beijing_pm25: 20 windows and 10)",
             "2 training sequences of each class and 1 to validate on (beijing_pm25: 10 windows and 5)",
-            "4 training sequences of each class and 2 to validate on (beijing_pm25: 20 windows and 10)",
         ],
         sets: ALL,
         left_out: "",
         is_long: false,
         inject: |case, severity| {
             if case.set.is_classes() {
-                keep_of_each(&mut case.splits.train, severity.of(2, 4));
-                keep_of_each(&mut case.splits.validation, severity.of(1, 2));
+                keep_of_each(&mut case.splits.train, severity.of(3, 2));
+                keep_of_each(&mut case.splits.validation, severity.of(2, 1));
             } else {
-                case.splits.train.truncate(severity.of(10, 20));
-                case.splits.validation.truncate(severity.of(5, 10));
+                case.splits.train.truncate(severity.of(20, 10));
+                case.splits.validation.truncate(severity.of(10, 5));
             }
         },
     },

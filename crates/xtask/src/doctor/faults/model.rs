@@ -7,20 +7,20 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "dropout-strong",
         expected: &["dropout-strong"],
-        edit: ["dropout = 0.9", "dropout = 0.97"],
+        edit: ["dropout = 0.95", "dropout = 0.99"],
         sets: ALL,
         left_out: "",
         is_long: false,
-        inject: |case, severity| case.config.set("model.dropout", severity.of(0.9, 0.97)),
+        inject: |case, severity| case.config.set("model.dropout", severity.of(0.95, 0.99)),
     },
     Fault {
         name: "capacity-small",
         expected: &["capacity-small"],
-        edit: ["hidden = [1]", "hidden = [2]"],
+        edit: ["hidden = [1]", "hidden = [1, 1]"],
         sets: ALL,
         left_out: "",
         is_long: false,
-        inject: |case, severity| hidden(case, severity.of(1, 2)),
+        inject: |case, severity| hidden(case, severity.of(&[1], &[1, 1])),
     },
     Fault {
         name: "capacity-large",
@@ -33,7 +33,7 @@ pub const FAULTS: &[Fault] = &[
         left_out: "",
         is_long: false,
         inject: |case, severity| {
-            hidden(case, severity.of(96, 128));
+            hidden(case, severity.of(&[96], &[128]));
             case.config.set("model.dropout", 0.0);
             case.config.unset("training.early_stopping");
             case.config.set("training.keep", "last");
@@ -61,8 +61,8 @@ pub const FAULTS: &[Fault] = &[
     },
 ];
 
-fn hidden(case: &mut Case, units: i64) {
-    case.config.set("model.hidden", toml_edit::Array::from_iter([units]));
+fn hidden(case: &mut Case, units: &[i64]) {
+    case.config.set("model.hidden", toml_edit::Array::from_iter(units.iter().copied()));
 }
 
 /// What goes on after the sequence says nothing: values of each channel's own mean and deviation; tokens: a separator, then letters.

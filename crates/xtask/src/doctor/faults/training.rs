@@ -99,7 +99,7 @@ pub const FAULTS: &[Fault] = &[
         expected: &["schedule-early"],
         edit: [
             "schedule = { kind = \"plateau\", patience = 1, factor = 0.1, min_delta = 10 }",
-            "schedule = { kind = \"step\", every = 1, factor = 0.3 }",
+            "schedule = { kind = \"step\", every = 1, factor = 0.1 }",
         ],
         sets: ALL,
         left_out: "",
@@ -116,7 +116,7 @@ pub const FAULTS: &[Fault] = &[
                 Severity::B => {
                     case.config.set("training.schedule.kind", "step");
                     case.config.set("training.schedule.every", 1);
-                    case.config.set("training.schedule.factor", 0.3);
+                    case.config.set("training.schedule.factor", 0.1);
                 }
             }
         },
@@ -124,11 +124,11 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "epochs-few",
         expected: &["epochs-few"],
-        edit: ["epochs = 1", "epochs = 2"],
+        edit: ["epochs = 2", "epochs = 1"],
         sets: ALL,
         left_out: "",
         is_long: false,
-        inject: |case, severity| case.config.set("training.epochs", severity.of(1, 2)),
+        inject: |case, severity| case.config.set("training.epochs", severity.of(2, 1)),
     },
     Fault {
         name: "truncate-short",
