@@ -18,6 +18,7 @@ mod sources;
 mod suite;
 mod words;
 
+use std::collections::btree_map::Entry;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -214,8 +215,8 @@ pub fn run(options: &Options) -> Result {
 fn read(trials: &[Trial], data: &Path, cache: &Path) -> Result<Sources> {
     let mut sources = Sources::new();
     for trial in trials {
-        if !sources.contains_key(&trial.set) {
-            sources.insert(trial.set, Source::read(trial.set, data, cache)?);
+        if let Entry::Vacant(place) = sources.entry(trial.set) {
+            place.insert(Source::read(trial.set, data, cache)?);
         }
     }
     Ok(sources)

@@ -123,14 +123,15 @@ pub fn edits() -> String {
 pub fn markdown(score: &Score, about: &About<'_>) -> String {
     let About { command, half, severity, machine, healthy_seconds } = about;
     let mut text = String::from("# What the doctor finds\n\n");
-    let severity = severity.of("A", "B");
+    let (severity, seeds) = severity.of(("A", "1 to 3"), ("B", "4 to 6"));
     let _ = writeln!(
         text,
         "`{command}` on {machine}.\n\n\
          Each run is a healthy training with one stated edit of its configuration or its data (below); the healthy trainings\n\
          themselves are examined as well. The doctor gets a folder with a neutral name, and nothing that says which it is.\n\
          Healthy configurations are drawn: cell, units, batch, learning rate, dropout, head, scaler, clipping, schedule, seed.\n\
-         This is the half \"{half}\": severity {severity}, with seeds of its own; thresholds were fixed on the other half.\n"
+         This is the half \"{half}\": severity {severity}, seeds {seeds}. The doctor's thresholds are fixed on severity A and seeds\n\
+         1 to 3 alone; severity B and seeds 4 to 6 are for this page.\n"
     );
     let _ = writeln!(text, "{}", bars(&score.bars()));
     if score.failed > 0 {

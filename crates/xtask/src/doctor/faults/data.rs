@@ -98,8 +98,8 @@ pub const FAULTS: &[Fault] = &[
         name: "values-missing",
         expected: &["values-missing"],
         edit: [
-            "50 % of the values of every side are missing, scaler.missing = \"mean\"",
             "70 % of the values of every side are missing, scaler.missing = \"mean\"",
+            "85 % of the values of every side are missing, scaler.missing = \"mean\"",
         ],
         sets: CHANNELS,
         left_out: NO_CHANNELS,
@@ -109,7 +109,7 @@ pub const FAULTS: &[Fault] = &[
             let random = &mut case.random;
             let values = case.splits.each().flat_map(|sequence| &mut sequence.values);
             values.for_each(|value| {
-                if random.chance(severity.of(0.5, 0.7)) {
+                if random.chance(severity.of(0.7, 0.85)) {
                     *value = f32::NAN
                 }
             });
@@ -178,7 +178,7 @@ fn unscale(case: &mut Case, factor: f64) {
     for sequence in case.splits.each() {
         for (place, value) in sequence.values.iter_mut().enumerate() {
             let (mean, deviation) = scale[place % channels];
-            let own = if place % channels % 2 == 0 { factor } else { 1.0 / factor };
+            let own = if (place % channels).is_multiple_of(2) { factor } else { 1.0 / factor };
             *value = (own * ((f64::from(*value) - mean) / deviation + 3.0)) as f32;
         }
     }

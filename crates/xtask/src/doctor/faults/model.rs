@@ -7,11 +7,11 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "dropout-strong",
         expected: &["dropout-strong"],
-        edit: ["dropout = 0.95", "dropout = 0.99"],
+        edit: ["dropout = 0.98", "dropout = 0.99"],
         sets: ALL,
         left_out: "",
         is_long: false,
-        inject: |case, severity| case.config.set("model.dropout", severity.of(0.95, 0.99)),
+        inject: |case, severity| case.config.set("model.dropout", severity.of(0.98, 0.99)),
     },
     Fault {
         name: "capacity-small",
@@ -26,20 +26,20 @@ pub const FAULTS: &[Fault] = &[
         name: "capacity-large",
         expected: &["capacity-large"],
         edit: [
-            "hidden = [96], no dropout, no early stopping, keep = \"last\", 2 x the epochs, a third of the training sequences",
-            "hidden = [128], no dropout, no early stopping, keep = \"last\", 2 x the epochs, a quarter of the training sequences",
+            "hidden = [128], no dropout, no early stopping, keep = \"last\", 4 x the epochs, a sixth of the training sequences",
+            "hidden = [160], no dropout, no early stopping, keep = \"last\", 4 x the epochs, an eighth of the training sequences",
         ],
         sets: ALL,
         left_out: "",
         is_long: false,
         inject: |case, severity| {
-            hidden(case, severity.of(&[96], &[128]));
+            hidden(case, severity.of(&[128], &[160]));
             case.config.set("model.dropout", 0.0);
             case.config.unset("training.early_stopping");
             case.config.set("training.keep", "last");
             let epochs = case.config.number("training.epochs").unwrap_or(0.0) as i64;
-            case.config.set("training.epochs", 2 * epochs);
-            let count = case.splits.train.len() / severity.of(3, 4);
+            case.config.set("training.epochs", 4 * epochs);
+            let count = case.splits.train.len() / severity.of(6, 8);
             case.splits.train.truncate(count);
         },
     },

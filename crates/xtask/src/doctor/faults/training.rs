@@ -8,11 +8,11 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "learning-rate-high",
         expected: &["learning-rate-high"],
-        edit: ["learning rate x 30", "learning rate x 200"],
+        edit: ["learning rate x 100", "learning rate x 300"],
         sets: ALL,
         left_out: "",
         is_long: false,
-        inject: |case, severity| scale_rate(case, severity.of(30.0, 200.0)),
+        inject: |case, severity| scale_rate(case, severity.of(100.0, 300.0)),
     },
     Fault {
         name: "learning-rate-low",
@@ -67,21 +67,21 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "label-smoothing-strong",
         expected: &["label-smoothing-strong"],
-        edit: ["loss = { kind = \"cross_entropy\", label_smoothing = 0.97 }", "the same with 0.999"],
+        edit: ["loss = { kind = \"cross_entropy\", label_smoothing = 0.99 }", "the same with 0.999"],
         sets: CLASSES,
         left_out: NO_CLASSES,
         is_long: false,
         inject: |case, severity| {
             case.config.set("training.loss.kind", "cross_entropy");
-            case.config.set("training.loss.label_smoothing", severity.of(0.97, 0.999));
+            case.config.set("training.loss.label_smoothing", severity.of(0.99, 0.999));
         },
     },
     Fault {
         name: "class-weights",
         expected: &["class-weights"],
         edit: [
-            "class_weights: 300 for one class, 1 for the others",
-            "class_weights: 5000 for one class, 1 for the others",
+            "class_weights: 3000 for one class, 1 for the others",
+            "class_weights: 30000 for one class, 1 for the others",
         ],
         sets: CLASSES,
         left_out: NO_CLASSES,
@@ -89,7 +89,7 @@ pub const FAULTS: &[Fault] = &[
         inject: |case, severity| {
             let super::super::series::Kind::Classes(classes) = case.splits.kind else { return };
             let heavy = case.random.below(classes);
-            let weight = |class| if class == heavy { severity.of(300.0, 5000.0) } else { 1.0 };
+            let weight = |class| if class == heavy { severity.of(3000.0, 30000.0) } else { 1.0 };
             case.config.set("training.loss.kind", "cross_entropy");
             case.config.set("training.loss.class_weights", toml_edit::Array::from_iter((0..classes).map(weight)));
         },
