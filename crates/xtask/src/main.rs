@@ -3,6 +3,7 @@
 mod accuracy;
 mod bench;
 mod check;
+mod doctor;
 mod fuzz;
 mod miri;
 mod process;
@@ -46,6 +47,8 @@ enum Command {
     BenchAccuracy(accuracy::Options),
     /// Measure training against PyTorch and burn's own modules: steps, inference, memory, epochs
     BenchTraining(training::Options),
+    /// Put faults into healthy trainings and count which of them the doctor finds and mends
+    BenchDoctor(doctor::Options),
 }
 
 fn main() -> ExitCode {
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Command::Vulkan(options) => vulkan::run(&options),
         Command::BenchAccuracy(options) => accuracy::run(&options),
         Command::BenchTraining(options) => training::run(&options),
+        Command::BenchDoctor(options) => doctor::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

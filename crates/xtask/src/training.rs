@@ -4,7 +4,7 @@
 //! round, and makes the table.
 
 mod bars;
-mod machine;
+pub mod machine;
 mod page;
 mod plan;
 mod record;

@@ -1,0 +1,151 @@
+//! Faults of `[training]`.
+
+use super::{ALL, BM, CLASSES, Case, ECG, Fault, JV, NO_CLASSES, PM25, Severity, TOKENS};
+
+const RATE: &str = "training.optimizer.learning_rate";
+
+pub const FAULTS: &[Fault] = &[
+    Fault {
+        name: "learning-rate-high",
+        expected: &["learning-rate-high"],
+        edit: ["learning rate x 100", "learning rate x 300"],
+        sets: ALL,
+        left_out: "",
+        is_long: false,
+        inject: |case, severity| scale_rate(case, severity.of(100.0, 300.0)),
+    },
+    Fault {
+        name: "learning-rate-low",
+        expected: &["learning-rate-low"],
+        edit: ["learning rate / 300", "learning rate / 2000"],
+        sets: ALL,
+        left_out: "",
+        is_long: false,
+        inject: |case, severity| scale_rate(case, severity.of(1.0 / 300.0, 1.0 / 2000.0)),
+    },
+    Fault {
+        name: "batch-large",
+        expected: &["batch-large"],
+        edit: [
+            "batch = all of the training sequences, half the epochs",
+            "batch = half of the training sequences, a third of the epochs",
+        ],
+        sets: &[JV, ECG, PM25, TOKENS],
+        left_out: "basic_motions is learned from its 40 sequences in few steps as well",
+        is_long: false,
+        inject: |case, severity| {
+            let count = case.splits.train.len() / severity.of(1, 2);
+            case.config.set("training.batch", count as i64);
+            let epochs = case.config.number("training.epochs").unwrap_or(0.0) as i64;
+            case.config.set("training.epochs", epochs / severity.of(2, 3));
+        },
+    },
+    Fault {
+        name: "clip-always",
+        expected: &["clip-always"],
+        edit: ["clip = { norm = 1e-9 }", "clip = { norm = 1e-10 }"],
+        sets: ALL,
+        left_out: "",
+        is_long: false,
+        inject: |case, severity| {
+            case.config.unset("training.clip");
+            case.config.set("training.clip.norm", severity.of(1e-9, 1e-10));
+        },
+    },
+    Fault {
+        name: "regularization-strong",
+        expected: &["regularization-strong"],
+        edit: ["l2 = 1", "optimizer.weight_decay = 1"],
+        sets: ALL,
+        left_out: "",
+        is_long: false,
+        inject: |case, severity| match severity {
+            Severity::A => case.config.set("training.l2", 1.0),
+            Severity::B => case.config.set("training.optimizer.weight_decay", 1.0),
+        },
+    },
+    Fault {
+        name: "label-smoothing-strong",
+        expected: &["label-smoothing-strong"],
+        edit: ["loss = { kind = \"cross_entropy\", label_smoothing = 0.99 }", "the same with 0.999"],
+        sets: CLASSES,
+        left_out: NO_CLASSES,
+        is_long: false,
+        inject: |case, severity| {
+            case.config.set("training.loss.kind", "cross_entropy");
+            case.config.set("training.loss.label_smoothing", severity.of(0.99, 0.999));
+        },
+    },
+    Fault {
+        name: "class-weights",
+        expected: &["class-weights"],
+        edit: [
+            "class_weights: 3000 for one class, 1 for the others",
+            "class_weights: 30000 for one class, 1 for the others",
+        ],
+        sets: CLASSES,
+        left_out: NO_CLASSES,
+        is_long: false,
+        inject: |case, severity| {
+            let super::super::series::Kind::Classes(classes) = case.splits.kind else { return };
+            let heavy = case.random.below(classes);
+            let weight = |class| if class == heavy { severity.of(3000.0, 30000.0) } else { 1.0 };
+            case.config.set("training.loss.kind", "cross_entropy");
+            case.config.set("training.loss.class_weights", toml_edit::Array::from_iter((0..classes).map(weight)));
+        },
+    },
+    Fault {
+        name: "schedule-early",
+        expected: &["schedule-early"],
+        edit: [
+            "schedule = { kind = \"plateau\", patience = 1, factor = 0.1, min_delta = 10 }",
+            "schedule = { kind = \"step\", every = 1, factor = 0.1 }",
+        ],
+        sets: ALL,
+        left_out: "",
+        is_long: false,
+        inject: |case, severity| {
+            case.config.unset("training.schedule");
+            match severity {
+                Severity::A => {
+                    case.config.set("training.schedule.kind", "plateau");
+                    case.config.set("training.schedule.patience", 1);
+                    case.config.set("training.schedule.factor", 0.1);
+                    case.config.set("training.schedule.min_delta", 10.0);
+                }
+                Severity::B => {
+                    case.config.set("training.schedule.kind", "step");
+                    case.config.set("training.schedule.every", 1);
+                    case.config.set("training.schedule.factor", 0.1);
+                }
+            }
+        },
+    },
+    Fault {
+        name: "epochs-few",
+        expected: &["epochs-few"],
+        edit: ["epochs = 2", "epochs = 1"],
+        sets: ALL,
+        left_out: "",
+        is_long: false,
+        inject: |case, severity| case.config.set("training.epochs", severity.of(2, 1)),
+    },
+    Fault {
+        name: "truncate-short",
+        expected: &["truncate-short"],
+        edit: ["truncate = 1, head = \"last\"", "truncate = 2, head = \"last\""],
+        sets: &[JV, BM, ECG, TOKENS],
+        left_out: "the last steps say most of beijing_pm25's target",
+        is_long: false,
+        inject: |case, severity| {
+            case.config.set("training.truncate", severity.of(1, 2));
+            case.config.set("model.head", "last");
+        },
+    },
+];
+
+fn scale_rate(case: &mut Case, factor: f64) {
+    let rate = case.config.number(RATE).expect("every recipe has a rate");
+    let text = format!("{:.2e}", rate * factor);
+    case.config.set(RATE, text.parse::<f64>().expect("written above"));
+}

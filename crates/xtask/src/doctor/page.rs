@@ -1,0 +1,189 @@
+//! The tables, as Markdown: for the terminal and for the page in the repository.
+
+use std::fmt::Write;
+
+use super::faults::{self, Fault, Severity};
+use super::score::{Bar, CLEAR_LOSS, Score, Tally, median};
+use super::sources::Set;
+
+/// What a page says of its own making.
+pub struct About<'a> {
+    /// The command as one would type it elsewhere.
+    pub command: &'a str,
+    pub half: &'a str,
+    pub severity: Severity,
+    pub machine: &'a str,
+    /// Median seconds of the doctor on a healthy run.
+    pub healthy_seconds: Option<f64>,
+}
+
+fn percent(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".into(), |value| format!("{:.1} %", 100.0 * value))
+}
+
+fn number(value: Option<f64>, digits: usize) -> String {
+    value.map_or_else(|| "-".into(), |value| format!("{value:.digits$}"))
+}
+
+/// The bars with what was measured.
+pub fn bars(bars: &[Bar]) -> String {
+    let mut text = String::from("| figure | measured | bar | |\n|---|--:|--:|---|\n");
+    for bar in bars {
+        let sign = if bar.is_at_least { "≥" } else { "≤" };
+        let met = if bar.is_met() { "met" } else { "missed" };
+        let _ = writeln!(text, "| {} | {} | {sign} {:.0} % | {met} |", bar.what, percent(bar.value), 100.0 * bar.bar);
+    }
+    text
+}
+
+/// A row for each fault, and one for all.
+pub fn by_fault(score: &Score) -> String {
+    let mut text = String::from(
+        "| fault | runs | named first | among two | skill lost | came back | seconds |\n|---|--:|--:|--:|--:|--:|--:|\n",
+    );
+    let mut row = |name: &str, tally: &Tally| {
+        let share = |count: usize| percent(Some(count as f64 / tally.runs.max(1) as f64));
+        let _ = writeln!(
+            text,
+            "| {name} | {} | {} | {} | {} | {} | {} |",
+            tally.runs,
+            share(tally.first),
+            share(tally.second),
+            number(median(&tally.lost), 2),
+            percent(median(&tally.recovered)),
+            number(median(&tally.seconds), 1),
+        );
+    };
+    score.by_fault.iter().for_each(|(name, tally)| row(name, tally));
+    row("**all**", &score.total);
+    text
+}
+
+/// Fault × finding: how often each was named first.
+pub fn confusion(score: &Score) -> String {
+    let mut named: Vec<&str> = Vec::new();
+    let expected = score.by_fault.iter().filter_map(|(name, _)| faults::all().find(|fault| fault.name == *name));
+    // Columns in the order of the rows, so that what is right stands on the diagonal.
+    let ids = expected.flat_map(|fault| fault.expected.iter().copied());
+    for id in ids.chain(score.total.named.keys().map(String::as_str)) {
+        if score.total.named.contains_key(id) && !named.contains(&id) {
+            named.push(id);
+        }
+    }
+    let mut text = String::from("| fault |");
+    (1..=named.len()).for_each(|column| _ = write!(text, " {column} |"));
+    text.push_str("\n|---|");
+    named.iter().for_each(|_| text.push_str("--:|"));
+    text.push('\n');
+    for (name, tally) in &score.by_fault {
+        let _ = write!(text, "| {name} |");
+        for id in &named {
+            let count = tally.named.get(*id).map_or_else(|| "·".into(), usize::to_string);
+            let _ = write!(text, " {count} |");
+        }
+        text.push('\n');
+    }
+    text.push_str("\nColumns:");
+    for (column, id) in named.iter().enumerate() {
+        let _ = write!(text, "{} {} {id}", if column > 0 { " ·" } else { "" }, column + 1);
+    }
+    text.push('\n');
+    text
+}
+
+/// Healthy runs.
+pub fn healthy(score: &Score) -> String {
+    let mut text = format!("{} of {} healthy runs got a finding of high confidence", score.false_alarms, score.healthy);
+    let alarms: Vec<String> = score.alarms.iter().map(|(id, count)| format!("{id} {count}")).collect();
+    if !alarms.is_empty() {
+        let _ = write!(text, ": {}", alarms.join(", "));
+    }
+    text + ".\n"
+}
+
+/// The stated edits.
+pub fn edits() -> String {
+    let mut text = String::from(
+        "| fault | finding that names it | edit, for thresholds (A) | edit, reported (B) | data sets |\n|---|---|---|---|---|\n",
+    );
+    for fault in faults::all() {
+        let Fault { name, expected, edit: [a, b], sets, left_out, .. } = fault;
+        let names: Vec<&str> = sets.iter().map(|set| set.name()).collect();
+        let sets = match (sets.len() == Set::ALL.len(), left_out.is_empty()) {
+            (true, _) => "all".to_owned(),
+            (false, true) => names.join(", "),
+            (false, false) => format!("{} ({left_out})", names.join(", ")),
+        };
+        let _ = writeln!(text, "| {name} | {} | {a} | {b} | {sets} |", expected.join(" or "));
+    }
+    text
+}
+
+/// The page in the repository.
+pub fn markdown(score: &Score, about: &About<'_>) -> String {
+    let About { command, half, severity, machine, healthy_seconds } = about;
+    let mut text = String::from("# What the doctor finds\n\n");
+    let (severity, seeds) = severity.of(("A", "1 to 3"), ("B", "4 to 6"));
+    let _ = writeln!(
+        text,
+        "`{command}` on {machine}.\n\n\
+         Each run is a healthy training with one stated edit of its configuration or its data (below); the healthy trainings\n\
+         themselves are examined as well. The doctor gets a folder with a neutral name, and nothing that says which it is.\n\
+         Healthy configurations are drawn: cell, units, batch, learning rate, dropout, head, scaler, clipping, schedule, seed.\n\
+         This is the half \"{half}\": severity {severity}, seeds {seeds}. The doctor's thresholds are fixed on severity A and seeds\n\
+         1 to 3 alone; severity B and seeds 4 to 6 are for this page.\n"
+    );
+    let _ = writeln!(text, "{}", bars(&score.bars()));
+    if score.failed > 0 {
+        let _ = writeln!(text, "The doctor failed on {} runs; they count as found nothing.\n", score.failed);
+    }
+    let _ = writeln!(
+        text,
+        "Skill is balanced accuracy (beijing_pm25: R²) on a test file that no fault of labels has touched; a model of another\n\
+         task has the skill of a guess. What came back is (mended - faulty) / (healthy - faulty), 0 to 1, after a full training\n\
+         of the configuration that `--fix` wrote, over the {} of {} runs that lost at least {CLEAR_LOSS}. Faults that no\n\
+         configuration mends (targets that are wrong, data that are not there) count as they come. Seconds are the doctor's on\n\
+         one thread; {} s on a healthy run.\n",
+        score.total.recovered.len(),
+        score.total.runs,
+        number(*healthy_seconds, 1),
+    );
+    let _ = writeln!(text, "## By fault\n\n{}", by_fault(score));
+    let _ = writeln!(text, "## Healthy runs\n\n{}", healthy(score));
+    let _ = writeln!(text, "## What was named first\n\n{}", confusion(score));
+    let _ = write!(text, "## The stated edits\n\n{}", edits());
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::case::Trial;
+    use crate::doctor::record::Examined;
+    use crate::doctor::suite::{Finished, Results};
+
+    #[test]
+    fn the_confusion_has_a_column_for_each_first_finding() {
+        let fault = faults::all().find(|fault| fault.name == "outliers").unwrap();
+        let finished = |id: Option<&str>| Finished {
+            trial: Trial { fault, set: Set::EcgBeats, severity: Severity::B, seed: 4 },
+            examined: Examined {
+                findings: id.into_iter().map(|id| (id.to_owned(), "high".to_owned())).collect(),
+                ..Examined::default()
+            },
+            faulty: 0.5,
+            healthy: 0.9,
+            fixed: None,
+        };
+        let faulty =
+            vec![finished(Some("padding")), finished(Some("outliers")), finished(Some("outliers")), finished(None)];
+        let text = confusion(&Score::of(&Results { faulty, healthy: Vec::new() }));
+        assert!(text.contains("| outliers | 2 | 1 | 1 |"), "{text}");
+        assert!(text.contains("Columns: 1 outliers · 2 nothing · 3 padding"), "{text}");
+    }
+
+    #[test]
+    fn every_fault_has_its_edits_in_the_table() {
+        assert_eq!(edits().lines().count(), 2 + faults::all().count());
+    }
+}
