@@ -10,7 +10,7 @@ use emberloop_kernels::{self as kernels, Layer, Output, Sequences, StateGradient
 use crate::study::sample;
 
 /// Sequences in the batch.
-const SEQUENCES: usize = 64;
+const SEQUENCES: usize = 32;
 /// Bins of a histogram of gates, between 0 and 1.
 pub const BINS: usize = 20;
 /// A gate beyond these is as good as shut or open.

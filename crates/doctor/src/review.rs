@@ -10,13 +10,9 @@ use crate::examine::ExamineError;
 use crate::explain::explanation;
 use crate::probe::Probe;
 use crate::score::Score;
-use crate::study::sample;
 use crate::suspects::{self, Scene, Suspect};
 use crate::trial::Trial;
 use crate::watch::Watch;
-
-/// Training sequences that a model is judged on.
-const JUDGED: usize = 600;
 
 /// What a training shows.
 pub struct Review {
@@ -42,17 +38,11 @@ pub fn review(
 ) -> Result<Review, ExamineError> {
     let mut findings = data;
     let watch = Watch::of_log(history);
-    let (train, validation) = match checkpoint {
-        Some(checkpoint) => {
-            let judge = |dataset: &_| Score::of(checkpoint, dataset).map_err(ExamineError::Evaluate);
-            let train = judge(&sample(&splits.train, JUDGED))?;
-            let validation = match splits.validation.sequences.is_empty() {
-                true => train.clone(),
-                false => judge(&splits.validation)?,
-            };
-            (train, validation)
-        }
-        None => (logged(history, "", splits), logged(history, "val_", splits)),
+    // What the log says of training data is worth a pass over them: it is of the last epoch, and of weights that still moved.
+    let train = logged(history, "", splits);
+    let validation = match checkpoint {
+        Some(checkpoint) if !splits.validation.sequences.is_empty() => Score::of(checkpoint, &splits.validation)?,
+        _ => logged(history, "val_", splits),
     };
     let reference = Trial { watch, checkpoint: checkpoint.cloned(), train, validation, failure: None };
     let scene = Scene { config, epochs: config.training.epochs, splits, reference: &reference };
