@@ -54,7 +54,8 @@ pub struct GateProbe {
 }
 
 impl Probe {
-    /// Looks at a checkpoint with some sequences of a dataset. The loss is that without class weights and smoothing.
+    /// Looks at a checkpoint with some sequences of a dataset. The loss is cross-entropy without class weights and smoothing, or
+    /// the mean squared error.
     ///
     /// # Errors
     /// If the data cannot be scaled.
@@ -242,7 +243,9 @@ fn error(batch: &Batch, column: usize, step: usize, logits: &[f32]) -> Option<Ve
         logits.iter().enumerate().map(share).collect()
     };
     let outputs = logits.len();
-    let distance = |values: &[f32], at: usize| logits.iter().zip(&values[at * outputs..]).map(|(a, b)| a - b).collect();
+    let distance = |values: &[f32], at: usize| {
+        logits.iter().zip(&values[at * outputs..]).map(|(a, b)| 2.0 * (a - b) / outputs as f32).collect()
+    };
     match &batch.targets {
         BatchTargets::Classes(classes) => Some(softmax(classes[column])),
         BatchTargets::StepClasses(classes) => Some(softmax(classes[place])),
