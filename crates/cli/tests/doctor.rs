@@ -37,7 +37,7 @@ fn nothing_certain_is_found_in_a_healthy_training() {
 
 #[test]
 fn a_rate_that_is_far_too_low_is_found_and_mended() {
-    let folder = folder(|text| text.replace("learning_rate = 2e-2", "learning_rate = 2e-6 # mine"));
+    let folder = folder(|text| text.replace("learning_rate = 2e-2 }", "learning_rate = 2e-6 } # mine"));
     let before = folder.read("gestures.toml");
     let report = doctor(&folder, &["--fix"]);
     assert_eq!(findings(&report)[0], ("learning-rate-low".into(), "high".into()), "{report}");

@@ -6,6 +6,7 @@
 mod case;
 mod child;
 mod config;
+mod cost;
 mod faults;
 mod harm;
 mod page;
@@ -192,6 +193,10 @@ pub fn run(options: &Options) -> Result {
         println!("{}", score.json());
         return Ok(());
     }
+    let costs = match options.is_whole() {
+        true => cost::measure(&emberloop, options.data.as_deref().unwrap_or(Path::new("")), &out)?,
+        false => Vec::new(),
+    };
     let seconds: Vec<f64> = results.healthy.iter().map(|checked| checked.examined.seconds).collect();
     let about = page::About {
         command: &shown(std::env::args()),
@@ -199,6 +204,7 @@ pub fn run(options: &Options) -> Result {
         severity: options.half.severity(),
         machine: &machine::describe()?,
         healthy_seconds: median(&seconds),
+        costs: &costs,
     };
     let text = page::markdown(&score, &about);
     print!("{text}");

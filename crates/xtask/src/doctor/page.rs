@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::cost::{self, Cost};
 use super::faults::{self, Fault, Severity};
 use super::score::{Bar, CLEAR_LOSS, Score, Tally, median};
 use super::sources::Set;
@@ -15,6 +16,8 @@ pub struct About<'a> {
     pub machine: &'a str,
     /// Median seconds of the doctor on a healthy run.
     pub healthy_seconds: Option<f64>,
+    /// Of the whole run alone.
+    pub costs: &'a [Cost],
 }
 
 fn percent(value: Option<f64>) -> String {
@@ -121,7 +124,7 @@ pub fn edits() -> String {
 
 /// The page in the repository.
 pub fn markdown(score: &Score, about: &About<'_>) -> String {
-    let About { command, half, severity, machine, healthy_seconds } = about;
+    let About { command, half, severity, machine, healthy_seconds, costs } = about;
     let mut text = String::from("# What the doctor finds\n\n");
     let (severity, seeds) = severity.of(("A", "1 to 3"), ("B", "4 to 6"));
     let _ = writeln!(
@@ -150,6 +153,15 @@ pub fn markdown(score: &Score, about: &About<'_>) -> String {
     );
     let _ = writeln!(text, "## By fault\n\n{}", by_fault(score));
     let _ = writeln!(text, "## Healthy runs\n\n{}", healthy(score));
+    if !costs.is_empty() {
+        let _ = writeln!(
+            text,
+            "## What it costs\n\nWhole data sets with the configurations of `models/`, medians of trainings on one thread. Checks are the look at the\n\
+             data before the first epoch and at the model after the last; writing the report is not among them. The\n\
+             doctor on two threads.\n\n{}",
+            cost::table(costs)
+        );
+    }
     let _ = writeln!(text, "## What was named first\n\n{}", confusion(score));
     let _ = write!(text, "## The stated edits\n\n{}", edits());
     text
