@@ -49,8 +49,18 @@ pub fn unset(document: &mut DocumentMut, key: &str) {
             None => return,
         }
     }
-    if let Some(table) = item.as_table_like_mut() {
-        table.remove(last);
+    match item {
+        // Its blanks belong to what stood beside them.
+        Item::Value(Value::InlineTable(table)) => {
+            if table.remove(last).is_some() {
+                table.fmt();
+            }
+        }
+        item => {
+            if let Some(table) = item.as_table_like_mut() {
+                table.remove(last);
+            }
+        }
     }
 }
 

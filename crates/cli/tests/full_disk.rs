@@ -44,7 +44,7 @@ fn a_training_whose_disk_fills_up_later_goes_on() {
     assert!(folder.read("filled/resume.safetensors") == state, "what was kept stays");
     let names: Vec<_> =
         folder.snapshot().into_keys().filter(|name| name.parent() == Some(Path::new("filled"))).collect();
-    let expected = ["filled/log.jsonl", "filled/resume.safetensors", "filled/train.toml"];
+    let expected = ["filled/log.jsonl", "filled/origin", "filled/resume.safetensors", "filled/train.toml"];
     assert!(names.iter().map(|name| name.to_str().unwrap()).eq(expected), "no temporary files: {names:?}");
 
     folder.run(&["train", "train.toml", "--out", "filled", "--resume"]).succeeds();

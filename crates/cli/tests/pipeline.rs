@@ -244,7 +244,7 @@ fn a_run_leaves_what_it_promises() {
     assert!(number(&said, "/metrics/test_accuracy") > 0.8);
     assert!(folder.read("runs/slopes/train.toml") == folder.read("slopes/train.toml"));
     let files = || folder.snapshot().into_keys().filter(|name| name.starts_with("runs/slopes")).count();
-    assert_eq!(files(), 4, "the folder, and in it checkpoint.safetensors, log.jsonl, train.toml");
+    assert_eq!(files(), 6, "the folder, and in it checkpoint.safetensors, log.jsonl, origin, report.html, train.toml");
 
     // Each next run has a folder of its own, and is told from the others by name in its image.
     let again = folder.run(&["train", "slopes/train.toml"]).succeeds();

@@ -164,7 +164,7 @@ fn assert_same_as_whole(folder: &Folder, run: &str) {
     let mut names: Vec<_> =
         std::fs::read_dir(folder.file(run)).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
-    assert_eq!(names, ["checkpoint.safetensors", "log.jsonl", "train.toml"]);
+    assert_eq!(names, ["checkpoint.safetensors", "log.jsonl", "origin", "report.html", "train.toml"]);
     let epochs = |run: &str| -> Vec<u64> {
         let log = String::from_utf8(folder.read(format!("{run}/log.jsonl"))).unwrap();
         let epoch = |line| serde_json::from_str::<serde_json::Value>(line).unwrap()["epoch"].as_u64().unwrap();

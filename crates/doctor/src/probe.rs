@@ -153,7 +153,8 @@ fn probe(architecture: &Architecture, tensors: &BTreeMap<String, Tensor>, batch:
         let (width, inputs) = (architecture.hidden[index], architecture.layer_inputs(index));
         let mut below = vec![0.0; rows * inputs];
         let count = passes.len();
-        for (place, pass) in passes.into_iter().enumerate() {
+        // Backwards here as well: everything is turned round in the end.
+        for (place, pass) in passes.into_iter().enumerate().rev() {
             let own = (0..rows).flat_map(|row| &gradient[(row * count + place) * width..][..width]);
             let own: Vec<f32> = own.copied().collect();
             let (gates, dead) = (gates(&pass, batch, &read), dead(&pass.hidden, batch, width));
