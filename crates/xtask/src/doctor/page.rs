@@ -33,7 +33,11 @@ pub fn bars(bars: &[Bar]) -> String {
     let mut text = String::from("| figure | measured | bar | |\n|---|--:|--:|---|\n");
     for bar in bars {
         let sign = if bar.is_at_least { "≥" } else { "≤" };
-        let met = if bar.is_met() { "met" } else { "missed" };
+        let met = match bar.value {
+            None => "not measured",
+            Some(_) if bar.is_met() => "met",
+            Some(_) => "missed",
+        };
         let _ = writeln!(text, "| {} | {} | {sign} {:.0} % | {met} |", bar.what, percent(bar.value), 100.0 * bar.bar);
     }
     text

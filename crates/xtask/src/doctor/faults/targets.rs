@@ -47,12 +47,16 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "labels-as-values",
         expected: &["labels-as-values"],
-        edit: ["task = \"regression\" on the classes' codes", "the same, loss = { kind = \"huber\" }"],
+        edit: [
+            "task = \"regression\" on the classes' codes, and no metric of classes is monitored",
+            "the same, loss = { kind = \"huber\" }",
+        ],
         sets: CLASSES,
         left_out: NO_CLASSES,
         is_long: false,
         inject: |case, severity| {
             case.config.set("data.task", "regression");
+            case.config.unset("training.early_stopping.monitor");
             if severity == Severity::B {
                 case.config.set("training.loss.kind", "huber");
             }
