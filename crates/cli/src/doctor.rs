@@ -8,14 +8,14 @@ use clap::Args;
 use emberloop_checkpoint::Checkpoint;
 use emberloop_core::{Config, EpochReport};
 use emberloop_doctor::{Examination, Mended, Options};
-use emberloop_findings::{Confidence, Finding, Fix};
+use emberloop_findings::{Cause, Confidence, Finding, Fix};
 use serde::Serialize;
 use toml_edit::DocumentMut;
 
 use crate::compute::Threads;
 use crate::run_folder::{CHECKPOINT_FILE, CONFIG_FILE, LOG_FILE, ORIGIN_FILE, default_path};
 use crate::train::write;
-use crate::{document, interrupt, output, page, source};
+use crate::{document, interrupt, lock, output, page, source};
 
 /// Find out why a model does not learn, and what mends it.
 ///
@@ -52,13 +52,17 @@ struct Report<'a> {
 }
 
 /// What mending did.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 struct Fixed {
     config: PathBuf,
     mends: Vec<&'static str>,
     metric: &'static str,
-    before: f64,
-    after: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<f64>,
+    /// Whether both numbers are of the same task and the same division.
+    comparable: bool,
 }
 
 impl Doctor {
@@ -66,9 +70,11 @@ impl Doctor {
     pub fn run(self, json: bool) -> Result<()> {
         match self.what.is_dir() {
             true if self.fix => bail!(
-                "{}: expected a configuration to --fix, found the folder of a run: its configuration is {}",
+                "{}: expected a configuration to --fix, found the folder of a run{}",
                 self.what.display(),
-                self.what.join(CONFIG_FILE).display()
+                origin(&self.what)
+                    .map(|origin| format!(", which was started with {}", origin.display()))
+                    .unwrap_or_default()
             ),
             true => self.review(json),
             false => self.examine(json),
@@ -76,49 +82,90 @@ impl Doctor {
     }
 
     fn examine(self, json: bool) -> Result<()> {
+        if let Some(report) = &self.report {
+            page::check_free(report)?;
+        }
         let (config, splits) = match source::load_config(&self.what) {
             Ok(loaded) => loaded,
             // What cannot be loaded may be telling: labels that are numbers seldom come twice.
-            Err(error) => return unloadable(&self.what, error, json),
+            Err(error) => return self.unloadable(error, json),
         };
         let threads = self.threads.threads.or(std::thread::available_parallelism().ok());
         let threads = threads.map_or(1, NonZeroUsize::get);
         let options = Options { threads, cancel: Some(interrupt::flag()?) };
         let tell = |what: &str| output::message(&format!("{what} ..."));
         let examination = emberloop_doctor::examine(&config, &splits, &options, &tell)?;
-        let fixed = match self.fix {
+        let mended = match self.fix {
             true => {
                 output::message("training mended ...");
                 emberloop_doctor::mend(&config, &examination, &options)?
-                    .map(|mended| write_fixed(&self.what, &config, &mended))
-                    .transpose()?
             }
             false => None,
         };
         let run = default_path(&self.what);
         let title = run.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let path = self.report.unwrap_or_else(|| run.with_file_name(format!("{title}-doctor.html")));
+        let path = self.report.clone().unwrap_or_else(|| run.with_file_name(format!("{title}-doctor.html")));
         let page = examination.page(&splits.validation);
-        page::write_page(&path, page, title, "examined", &config, None)?;
-        let Examination { findings, notes, reference, .. } = &examination;
+        // What was found is worth more than its page or its file: it is said first.
+        let page = page::write_page(&path, page, title, "examined", &config, None);
+        let fixed = mended.map(|mended| write_fixed(&self.what, &config, &Change::from(&mended))).transpose();
+        let Examination { findings, notes, reference, tried, .. } = &examination;
         if json {
-            let skill = Some(reference.validation.skill);
-            return output::print_json(&Report { findings, skill, notes, report: Some(&path), fixed });
+            let (skill, report) = (Some(reference.validation.skill), page.as_ref().ok().map(PathBuf::as_path));
+            let written = fixed.as_ref().ok().cloned().flatten();
+            output::print_json(&Report { findings, skill, notes, report, fixed: written })?;
+        } else {
+            let tried = match tried.len() {
+                0 => String::from(
+                    "nothing that the doctor knows was found, and no key stands out that would be worth a training of its own\n",
+                ),
+                1 => {
+                    String::from("nothing that the doctor knows was found; a change was tried, and trains no better\n")
+                }
+                n => {
+                    format!("nothing that the doctor knows was found; {n} changes were tried, and none trains better\n")
+                }
+            };
+            output::print(&text(findings, notes, &tried))?;
+            if let (true, Ok(fixed)) = (self.fix, &fixed) {
+                output::print(&fixed_text(fixed.as_ref()))?;
+            }
+            if let Ok(page) = &page {
+                output::print(&format!("report: {}\n", page.display()))?;
+            }
         }
-        output::print(&text(findings, notes, self.fix, fixed.as_ref()))?;
-        output::print(&format!("report: {}\n", path.display()))
+        fixed?;
+        match (page, self.report) {
+            // It was asked for.
+            (Err(error), Some(_)) => Err(error),
+            (Err(error), None) => {
+                output::message(&format!("note: no report: {}", output::one_line(&error)));
+                Ok(())
+            }
+            (Ok(_), _) => Ok(()),
+        }
     }
 
     /// A run is read, and nothing is trained.
     fn review(self, json: bool) -> Result<()> {
         let run = &self.what;
         let (config, splits) = source::load_splits(run_config(run, self.config.as_deref())?)?;
+        if let Some(report) = &self.report {
+            page::check_free(report)?;
+        }
         let history = history(&run.join(LOG_FILE))?;
+        if history.is_empty() {
+            bail!("{}: no epoch is finished yet: there is nothing to read", run.join(LOG_FILE).display());
+        }
         let checkpoint = Some(run.join(CHECKPOINT_FILE)).filter(|path| path.exists());
         let checkpoint = checkpoint.map(Checkpoint::read).transpose()?;
         let data = emberloop_doctor::data_findings(&config, &splits)?;
         let review = emberloop_doctor::review(&config, &splits, &history, checkpoint.as_ref(), data)?;
-        let state = if checkpoint.is_some() { "finished" } else { "running" };
+        let state = match (&checkpoint, lock::is_taken(run)) {
+            (_, true) => "running",
+            (Some(_), false) => "finished",
+            (None, false) => "ended early",
+        };
         let title = run.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let path = self.report.unwrap_or_else(|| run.join(page::PAGE_FILE));
         let metrics = checkpoint.as_ref().map(|checkpoint| &checkpoint.metadata.metrics);
@@ -137,9 +184,49 @@ impl Doctor {
                 fixed: None,
             });
         }
-        output::print(&text(&review.findings, &notes, false, None))?;
+        output::print(&text(&review.findings, &notes, "nothing that shows without training again was found\n"))?;
         output::print(&format!("report: {}\n", path.display()))
     }
+
+    /// The finding that explains why data cannot be loaded, or the error.
+    fn unloadable(&self, error: anyhow::Error, json: bool) -> Result<()> {
+        let Ok(config) = Config::load(&self.what) else { return Err(error) };
+        let Some(finding) = emberloop_findings::data::values_as_labels(&config.data, config.folder()) else {
+            return Err(error);
+        };
+        let notes = [format!("the data cannot be trained on as configured: {}", output::one_line(&error))];
+        let change = Change { fix: &finding.fix, causes: vec![finding.id], scores: None };
+        let fixed = self.fix.then(|| write_fixed(&self.what, &config, &change)).transpose()?;
+        let findings = std::slice::from_ref(&finding);
+        if json {
+            return output::print_json(&Report { findings, skill: None, notes: &notes, report: None, fixed });
+        }
+        output::print(&text(findings, &notes, ""))?;
+        match self.fix {
+            true => output::print(&fixed_text(fixed.as_ref())),
+            false => Ok(()),
+        }
+    }
+}
+
+/// What is changed in a configuration, and what that did, if it was tried.
+struct Change<'a> {
+    fix: &'a Fix,
+    causes: Vec<Cause>,
+    scores: Option<(f64, f64, bool)>,
+}
+
+impl<'a> From<&'a Mended> for Change<'a> {
+    fn from(mended: &'a Mended) -> Self {
+        let scores = Some((mended.before.skill, mended.after.skill, mended.is_comparable));
+        Self { fix: &mended.fix, causes: mended.causes.clone(), scores }
+    }
+}
+
+/// Where the configuration of a run was when it started.
+fn origin(run: &Path) -> Option<PathBuf> {
+    let text = std::fs::read_to_string(run.join(ORIGIN_FILE)).ok()?;
+    Some(PathBuf::from(text.strip_suffix('\n')?))
 }
 
 /// The configuration of a run as it was when it started; its data are looked for where they were then, or beside `--config`.
@@ -182,31 +269,15 @@ fn history(path: &Path) -> Result<Vec<EpochReport>> {
     Ok(history)
 }
 
-/// The finding that explains why data cannot be loaded, or the error.
-fn unloadable(path: &Path, error: anyhow::Error, json: bool) -> Result<()> {
-    let Ok(config) = Config::load(path) else { return Err(error) };
-    let Some(finding) = emberloop_findings::data::values_as_labels(&config.data, config.folder()) else {
-        return Err(error);
-    };
-    let notes = [format!("the data cannot be trained on as configured: {}", output::one_line(&error))];
-    let findings = [finding];
-    match json {
-        true => {
-            output::print_json(&Report { findings: &findings, skill: None, notes: &notes, report: None, fixed: None })
-        }
-        false => output::print(&text(&findings, &notes, false, None)),
-    }
-}
-
 /// Writes the mended configuration: the old one's text with some values replaced.
-fn write_fixed(path: &Path, config: &Config, mended: &Mended) -> Result<Fixed> {
+fn write_fixed(path: &Path, config: &Config, change: &Change<'_>) -> Result<Fixed> {
     let text = std::fs::read_to_string(path).with_context(|| format!("{}: cannot be read", path.display()))?;
     let mut document: DocumentMut = text.parse().with_context(|| path.display().to_string())?;
     let defaults = serde_json::to_value(config)?;
-    for key in &mended.fix.unset {
+    for key in &change.fix.unset {
         document::unset(&mut document, key);
     }
-    for (key, value) in &mended.fix.set {
+    for (key, value) in &change.fix.set {
         let value = toml_value(value).with_context(|| format!("{key}: no TOML value"))?;
         document::set(&mut document, &defaults, key, &value)
             .map_err(|problem| anyhow::anyhow!("{}: {key}: {problem}", path.display()))?;
@@ -214,13 +285,13 @@ fn write_fixed(path: &Path, config: &Config, mended: &Mended) -> Result<Fixed> {
     let fixed = free_name(path);
     Config::parse(&document.to_string(), &fixed)?;
     write(&fixed, document.to_string().as_bytes())?;
-    let metric = if config.data.task == emberloop_data::Task::Regression { "val_r2" } else { "val_accuracy" };
     Ok(Fixed {
         config: fixed,
-        mends: mended.causes.iter().map(|cause| cause.id()).collect(),
-        metric,
-        before: mended.before.headline,
-        after: mended.after.headline,
+        mends: change.causes.iter().map(|cause| cause.id()).collect(),
+        metric: "val_skill",
+        before: change.scores.map(|(before, ..)| before),
+        after: change.scores.map(|(_, after, _)| after),
+        comparable: change.scores.is_some_and(|(.., comparable)| comparable),
     })
 }
 
@@ -250,10 +321,10 @@ fn toml_value(value: &serde_json::Value) -> Result<toml_edit::Value> {
 }
 
 /// The findings in words.
-fn text(findings: &[Finding], notes: &[String], asked_to_fix: bool, fixed: Option<&Fixed>) -> String {
+fn text(findings: &[Finding], notes: &[String], nothing: &str) -> String {
     let mut text = String::new();
     if findings.is_empty() {
-        text += "nothing found: the data look sound, and no change that was tried trains better\n";
+        text += nothing;
     }
     for (place, finding) in findings.iter().enumerate() {
         let confidence = match finding.confidence {
@@ -270,22 +341,27 @@ fn text(findings: &[Finding], notes: &[String], asked_to_fix: bool, fixed: Optio
     for note in notes {
         text += &format!("note: {note}\n");
     }
-    match fixed {
-        Some(fixed) => {
-            text += &format!(
-                "mended ({}): {} {:.4} -> {:.4}\nwrote {}\nnext: emberloop train {}\n",
-                fixed.mends.join(", "),
-                fixed.metric,
-                fixed.before,
-                fixed.after,
-                fixed.config.display(),
-                output::quote_path(&fixed.config)
-            );
-        }
-        None if asked_to_fix => text += "no change of the configuration is known to help; nothing was written\n",
-        None => (),
-    }
     text
+}
+
+/// What `--fix` did, in words.
+fn fixed_text(fixed: Option<&Fixed>) -> String {
+    let Some(fixed) = fixed else {
+        return "no change of the configuration is known to help; nothing was written\n".into();
+    };
+    let effect = match (fixed.before, fixed.after, fixed.comparable) {
+        (Some(before), Some(after), true) => format!("validation skill {before:.2} -> {after:.2}"),
+        (Some(before), Some(after), false) => format!(
+            "validation skill {before:.2} before and {after:.2} after, of another task or division: not to be held against each other"
+        ),
+        _ => "not tried".into(),
+    };
+    let config = output::quote_path(&fixed.config);
+    format!(
+        "changed ({}): {effect}\nwrote {}\nnext: emberloop train {config} (or emberloop doctor {config}, whether there is more)\n",
+        fixed.mends.join(", "),
+        fixed.config.display(),
+    )
 }
 
 /// A fix as lines of a configuration, and words.

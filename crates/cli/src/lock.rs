@@ -36,6 +36,12 @@ impl Lock {
     }
 }
 
+/// Whether another process has the lock of `folder`; nothing is written.
+pub fn is_taken(folder: &Path) -> bool {
+    let file = File::options().write(true).open(folder.join(LOCK_FILE));
+    file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
 impl Drop for Lock {
     fn drop(&mut self) {
         if self.file.as_ref().is_some_and(|file| is_at(file, &self.path)) {

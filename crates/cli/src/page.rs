@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use emberloop_core::Config;
 use emberloop_report::Report;
 
@@ -11,6 +11,15 @@ use crate::train::write;
 
 /// The page's name in the folder of a run.
 pub const PAGE_FILE: &str = "report.html";
+
+/// Refuses to write a page over anything but another page.
+pub fn check_free(path: &Path) -> Result<()> {
+    let Ok(there) = std::fs::read(path) else { return Ok(()) };
+    if !there.starts_with(b"<!DOCTYPE html>") {
+        bail!("{}: expected no file, or an earlier report, found another file: it is left alone", path.display());
+    }
+    Ok(())
+}
 
 /// Writes a page, with what the configuration says of the model, and the metrics of the kept weights.
 pub fn write_page(

@@ -110,7 +110,7 @@ pub fn train_into_folder(
         cancel: Some(interrupt::flag()?),
     };
     let began = Instant::now();
-    let data = warn(&config, &splits)?;
+    let data = warn(&config, &splits);
     let mut checks = began.elapsed();
     let again = Again { command, config: config_path, how, folder: &folder };
     let outcome = into_log(&folder, config_path, how, |display| train(&config, &splits, &options, display))
@@ -157,9 +157,16 @@ pub fn train_into_folder(
     ))
 }
 
-/// Says what the data show by themselves that no training will mend; returns everything that they show.
-fn warn(config: &Config, splits: &Splits) -> Result<Vec<Finding>> {
-    let findings = emberloop_doctor::data_findings(config, splits)?;
+/// Says what the data show by themselves that no training will mend; returns everything that they show. What cannot be looked
+/// at keeps nobody from training.
+fn warn(config: &Config, splits: &Splits) -> Vec<Finding> {
+    let findings = match emberloop_doctor::data_findings(config, splits) {
+        Ok(findings) => findings,
+        Err(error) => {
+            output::message(&format!("note: the data were not looked at: {error}"));
+            return Vec::new();
+        }
+    };
     for finding in findings.iter().filter(|finding| finding.confidence == Confidence::High) {
         output::message(&format!(
             "warning: {} [{}]: {}; emberloop doctor {} says more",
@@ -169,7 +176,7 @@ fn warn(config: &Config, splits: &Splits) -> Result<Vec<Finding>> {
             output::quote_path(&config.path),
         ));
     }
-    Ok(findings)
+    findings
 }
 
 /// Writes the model and the log of all epochs, then removes the resume state: in this order, so that a kill at any moment

@@ -102,12 +102,12 @@ fn a_run_is_read_while_it_runs_and_after_its_data_moved() {
     let log = String::from_utf8(folder.read("run/log.jsonl")).unwrap();
     folder.write("run/log.jsonl", format!("{log}{{\"epoch\":3,\"epo"));
     let report = folder.run(&["doctor", "run", "--json"]).json();
-    assert_says(report["notes"][0].as_str().unwrap(), &["running, 2 epochs"]);
+    assert_says(report["notes"][0].as_str().unwrap(), &["ended early, 2 epochs"]);
     assert!(findings(&report).iter().all(|(_, confidence)| confidence != "high"), "nothing was tried: {report}");
     std::fs::rename(folder.file("gestures.toml"), folder.file("moved.toml")).unwrap();
     assert_says(&folder.refuses(&["doctor", "run"]), &["run: its configuration was ", "add --config CONFIG"]);
     let report = folder.run(&["doctor", "run", "--config", "moved.toml", "--json"]).json();
-    assert_says(report["notes"][0].as_str().unwrap(), &["running, 2 epochs"]);
+    assert_says(report["notes"][0].as_str().unwrap(), &["ended early, 2 epochs"]);
     folder.write("run/log.jsonl", format!("no epoch\n{log}"));
     assert_says(
         &folder.refuses(&["doctor", "run", "--config", "moved.toml"]),
@@ -120,8 +120,53 @@ fn a_forecast_of_rounded_values_as_classes_cannot_be_loaded_and_is_explained() {
     let folder = Folder::new();
     folder.write("series.csv", series_csv(400));
     folder.write("gestures.toml", SERIES_TOML.replace("task = \"regression\"\n", ""));
-    let report = doctor(&folder, &[]);
+    let report = doctor(&folder, &["--fix"]);
     assert_eq!(findings(&report)[0], ("values-as-labels".into(), "high".into()), "{report}");
+    assert_eq!(report["fixed"]["config"], "gestures.fixed.toml");
+    folder.run(&["train", "gestures.fixed.toml"]).succeeds();
+}
+
+#[test]
+fn values_that_are_missing_are_a_finding_and_no_end() {
+    let folder = folder(|text| text);
+    let csv = String::from_utf8(folder.read("train.csv")).unwrap();
+    let (head, rest) = csv.split_once("\ns0,0,").unwrap();
+    let (_, rest) = rest.split_once(',').unwrap();
+    folder.write("train.csv", format!("{head}\ns0,0,,{rest}"));
+    let report = doctor(&folder, &["--fix"]);
+    assert_eq!(findings(&report)[0], ("values-missing".into(), "high".into()), "{report}");
+    assert_eq!(report["findings"][0]["fix"]["set"]["scaler.missing"], "hold_last");
+    folder.run(&["train", "gestures.fixed.toml"]).succeeds();
+}
+
+#[test]
+fn without_a_validation_split_some_sequences_are_held_out() {
+    let folder = folder(|text| text.replace("validation_fraction = 0.2", "validation_fraction = 0.0"));
+    let report = doctor(&folder, &[]);
+    assert_says(report["notes"][0].as_str().unwrap(), &["a fifth of the training sequences was held out"]);
+    assert!(number(&report, "/skill") > 0.8, "{report}");
+}
+
+#[test]
+fn one_class_alone_is_no_riddle_of_labels() {
+    let folder = folder(|text| text);
+    let csv = String::from_utf8(folder.read("train.csv")).unwrap();
+    folder.write("train.csv", csv.replace(",fall\n", ",rise\n").replace(",flat\n", ",rise\n"));
+    let report = doctor(&folder, &[]);
+    let ids = findings(&report);
+    assert!(ids.iter().all(|(id, _)| id != "labels-unrelated" && id != "no-better-than-baseline"), "{report}");
+}
+
+#[test]
+fn nothing_is_written_over() {
+    let folder = folder(|text| text);
+    let line = folder.refuses(&["doctor", "gestures.toml", "--report", "train.csv"]);
+    assert_says(&line, &["train.csv: expected no file, or an earlier report"]);
+    let said = folder.run(&["doctor", "gestures.toml", "--fix"]).succeeds();
+    assert_says(&said, &["no change of the configuration is known to help; nothing was written"]);
+    assert!(!folder.exists("gestures.fixed.toml"));
+    // A page is replaced by the next one.
+    folder.run(&["doctor", "gestures.toml"]).succeeds();
 }
 
 #[test]

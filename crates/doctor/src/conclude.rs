@@ -16,12 +16,15 @@ use crate::suspects::{Scene, Suspect, round};
 use crate::trial::{self, Trial};
 use crate::watch::quantile;
 
-/// Skill that a fix must gain to be believed, beside twice its standard error.
+/// Skill that a fix must gain to be believed.
 const GAIN: f64 = 0.08;
+/// Skill at which nothing is wrong enough to be a cause without proof.
+const GOOD: f64 = 0.85;
 /// A gate of which so much is shut or open is saturated.
 const SATURATED: f64 = 0.5;
 
-/// Whether a gain is more than chance.
+/// Whether a gain is more than chance: beyond one and a half standard errors. Both models are judged on the same sequences, so
+/// that much of their errors is the same.
 fn is_real(tried: &Tried, reference: &Trial) -> bool {
     tried.gain > GAIN.max(1.5 * tried.validation.error.max(reference.validation.error))
 }
@@ -56,6 +59,12 @@ pub fn data(found: Vec<Finding>, tasks: &[Task], tried: &[Option<Tried>], refere
             }
         } else {
             finding.score *= 0.6;
+            // Uneven classes that are all told apart, or scales that are learned all the same, are no harm. What is no
+            // data (padding, cut lengths) is a fault whatever the number says.
+            let harmless = matches!(finding.id, Cause::ClassImbalance | Cause::FeaturesUnscaled | Cause::Outliers);
+            if harmless && reference.validation.skill > GOOD {
+                finding.confidence = finding.confidence.min(Confidence::Medium);
+            }
         }
     }
     all
@@ -70,8 +79,9 @@ pub fn suspects(suspects: &[Suspect], tasks: &[Task], tried: &[Option<Tried>], r
         let confidence = match (real, suspect.strangeness) {
             (true, 0.4..) => Confidence::High,
             (true, _) => Confidence::Medium,
+            // Learned by heart is seen in the curves: it needs no other training to prove it.
             (false, 0.6..) if suspect.cause == Cause::CapacityLarge => Confidence::High,
-            (false, 0.75..) => Confidence::Medium,
+            (false, 0.75..) if reference.validation.skill < GOOD => Confidence::Medium,
             (false, 0.4..) => Confidence::Low,
             (false, _) => return None,
         };
@@ -113,26 +123,34 @@ pub fn unrelated(
 ) -> Option<Finding> {
     let scores = tried.iter().map(|tried| &tried.validation).chain([&scene.reference.validation]);
     let best = scores.max_by(|a, b| a.skill.total_cmp(&b.skill))?;
-    let n = scene.sequences();
+    let n = scene.sequences;
     let per_class = n / scene.classes().max(1);
     let nothing = best.skill < (2.0 * best.error).max(0.1);
     let linear_nothing = linear.is_none_or(|(skill, error)| skill < 2.0 * error);
     let explained = findings.iter().any(|finding| finding.confidence == Confidence::High && finding.score > 0.5);
-    if !nothing || !linear_nothing || explained || n < 20 || per_class < 5 {
+    if !nothing || !linear_nothing || explained || n < 20 || per_class < 5 || !best.is_known() {
         return None;
     }
+    // Few sequences, or one witness less, are no certainty.
+    let confidence = match linear.is_some() && best.error < 0.15 {
+        true => Confidence::High,
+        false => Confidence::Medium,
+    };
     let summary = format!(
-        "no training reached more than {:.2} of skill on validation data ({:.2} on its training data), and a linear model on simple statistics of the inputs has {}",
+        "no training reached more than {:.2} of skill on validation data ({:.2} on its training data){}",
         best.skill.max(0.0),
         scene.reference.train.skill.max(0.0),
-        linear.map_or("nothing to go by".into(), |(skill, _)| format!("{:.2}", skill.max(0.0)))
+        linear.map_or(String::new(), |(skill, _)| format!(
+            ", and a linear model on simple statistics of the inputs has {:.2}",
+            skill.max(0.0)
+        ))
     );
     let evidence = json!({
         "best_validation_skill": best.skill, "training_skill": scene.reference.train.skill,
         "linear_skill": linear.map(|(skill, _)| skill), "trainings": tried.len() + 1,
     });
     let advice = "check how labels and inputs were put together: print a few sequences with their labels, and look for a sort or a shuffle that moved only one of them";
-    Some(finding(Cause::LabelsUnrelated, Confidence::High, 0.7, summary, evidence, Fix::advice(advice)))
+    Some(finding(Cause::LabelsUnrelated, confidence, 0.7, summary, evidence, Fix::advice(advice)))
 }
 
 /// What is seen where something is wrong, and may be of use to find out what.
@@ -145,37 +163,42 @@ pub fn symptoms(scene: &Scene<'_>, probe: Option<&Probe>, linear: Option<(f64, f
 
 fn baseline(scene: &Scene<'_>, linear: Option<(f64, f64)>) -> Option<Finding> {
     let validation = &scene.reference.validation;
-    if validation.skill > (1.5 * validation.error).clamp(0.03, 0.2) {
+    let broken = scene.reference.failure.is_some();
+    if !broken && (!validation.is_known() || validation.skill > (1.5 * validation.error).clamp(0.03, 0.2)) {
         return None;
     }
-    let (summary, mut evidence) = match &scene.splits.validation.targets {
-        Targets::Classes { labels } if validation.n > 0 => {
+    let mut evidence = json!({ "validation_skill": validation.skill, "linear_skill": linear.map(|(skill, _)| skill) });
+    let summary = match &scene.splits.train.targets {
+        _ if broken => "there is no model: the training ran into numbers that are not finite".into(),
+        Targets::Classes { labels } => {
             let (share, class) = validation.majority();
             let label = labels.get(class).map_or("?", String::as_str);
-            let stuck = (validation.headline - share).abs() < 1e-9;
-            let summary = match stuck {
-                true => format!(
-                    "accuracy is stuck at {:.4} because {:.2} % of the labels are {label:?}: the model says {label:?} whatever it sees",
-                    validation.headline,
-                    100.0 * share
-                ),
-                false => format!(
-                    "accuracy is {:.4}, and saying {label:?} always has {share:.4}: nothing was learned about the input",
-                    validation.headline
-                ),
-            };
-            (
-                summary,
-                json!({ "accuracy": validation.headline, "majority_share": share, "largest_answer_share": validation.largest_answer() }),
-            )
+            let accuracy = validation.headline;
+            evidence["accuracy"] = json!(accuracy);
+            if validation.confusion.is_empty() {
+                format!("accuracy is {accuracy:.4}, and balanced over the classes no more than a guess has")
+            } else {
+                evidence["majority_share"] = json!(share);
+                evidence["largest_answer_share"] = json!(validation.largest_answer());
+                match validation.largest_answer() > 0.99 && (accuracy - share).abs() < 0.01 {
+                    true => format!(
+                        "accuracy is stuck at {accuracy:.4} because {:.2} % of the labels are {label:?}: the model says {label:?} whatever it sees",
+                        100.0 * share
+                    ),
+                    false => format!(
+                        "accuracy is {accuracy:.4}, and saying {label:?} always has {share:.4}: nothing was learned about the input"
+                    ),
+                }
+            }
         }
-        _ => (
-            format!("R^2 is {:.4}: the mean of the targets is as good an answer", validation.headline),
-            json!({ "r2": validation.headline }),
-        ),
+        Targets::Values { .. } => {
+            evidence["r2"] = json!(validation.headline);
+            match validation.headline < -0.1 {
+                true => format!("R^2 is {:.4}: the mean of the targets is a better answer", validation.headline),
+                false => format!("R^2 is {:.4}: the mean of the targets is as good an answer", validation.headline),
+            }
+        }
     };
-    evidence["validation_skill"] = json!(validation.skill);
-    evidence["linear_skill"] = json!(linear.map(|(skill, _)| skill));
     let fix = Fix::advice("mend what the other findings name; this one says only that nothing was learned");
     Some(finding(Cause::NoBetterThanBaseline, Confidence::Medium, 0.05, summary, evidence, fix))
 }
@@ -187,7 +210,8 @@ fn initial_loss(scene: &Scene<'_>) -> Option<Finding> {
         Some(LossConfig::CrossEntropy { class_weights, .. }) => class_weights.is_none(),
         Some(LossConfig::Mse {} | LossConfig::Mae {} | LossConfig::Huber { .. }) => false,
     };
-    if classes < 2 || !plain {
+    // A log has the mean of an epoch, not the first loss.
+    if classes < 2 || !plain || scene.reference.watch.is_logged {
         return None;
     }
     let first = scene.reference.watch.steps.first()?.loss;
@@ -206,7 +230,7 @@ fn clip_never(scene: &Scene<'_>) -> Option<Finding> {
     let Some(ClipConfig::Norm(limit)) = scene.config.training.clip else { return None };
     let norms = || scene.reference.watch.steps.iter().map(|step| step.norm);
     let (median, largest) = (quantile(norms(), 0.5), quantile(norms(), 1.0));
-    if largest >= limit || largest < 20.0 * median {
+    if scene.reference.watch.is_logged || largest >= limit || largest < 20.0 * median {
         return None;
     }
     let summary = format!(

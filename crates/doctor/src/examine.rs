@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use emberloop_core::{Config, TrainError, config::LossConfig};
-use emberloop_data::{DataError, Splits};
+use emberloop_data::{DataError, Inputs, MissingPolicy, Splits};
 use emberloop_findings::{Cause, Confidence, Finding, Fix, data, rank};
 
 use crate::change::apply;
@@ -37,6 +37,8 @@ pub struct Examination {
     pub probe: Option<Probe>,
     /// What a person should know about how it was done.
     pub notes: Vec<String>,
+    /// Whether everything was trained on that the configuration names, for as long as it says.
+    pub is_whole: bool,
 }
 
 /// A training with one thing changed.
@@ -63,10 +65,22 @@ pub enum ExamineError {
     Data(#[from] DataError),
     /// The configuration cannot be trained at all.
     #[error(transparent)]
-    Train(#[from] TrainError),
+    Train(TrainError),
+    /// Stopped from outside.
+    #[error("the examination was interrupted; nothing was written")]
+    Interrupted,
     /// The model does not fit its data.
     #[error(transparent)]
     Evaluate(#[from] emberloop_core::EvaluateError),
+}
+
+impl From<TrainError> for ExamineError {
+    fn from(error: TrainError) -> ExamineError {
+        match error {
+            TrainError::Interrupted { .. } => ExamineError::Interrupted,
+            error => ExamineError::Train(error),
+        }
+    }
 }
 
 /// Examines a configuration on its data. `tell` hears in a few words what is being done.
@@ -80,11 +94,26 @@ pub fn examine(
     tell: &(dyn Fn(&str) + Sync),
 ) -> Result<Examination, ExamineError> {
     tell("looking at the data");
-    let found = data_findings(config, splits)?;
+    let mut found = data_findings(config, splits)?;
+    let mut config = config.clone();
+    // What would end every training is mended before the first.
+    let refused = missing_refused(&config, splits)?;
+    if refused.is_some() {
+        config.scaler.missing = MissingPolicy::HoldLast;
+        found.retain(|finding| finding.id != Cause::ValuesMissing);
+    }
+    let config = &config;
     let study = Study::new(config, splits)?;
     tell("training as configured");
     let reference = trial::run(&study.config, &study.splits, options.cancel.clone())?;
-    let scene = Scene { config: &study.config, epochs: study.epochs, splits: &study.splits, reference: &reference };
+    let scene = Scene {
+        config: &study.config,
+        epochs: study.epochs,
+        sequences: study.sequences,
+        batch: config.training.batch,
+        splits: &study.splits,
+        reference: &reference,
+    };
     let suspects = suspects::all(&scene);
     let mut tasks: Vec<Task> = Vec::new();
     for (place, finding) in found.iter().enumerate().filter(|(_, finding)| can_be_tried(finding)) {
@@ -110,8 +139,9 @@ pub fn examine(
     let mut tried = attempt(&tasks)?;
     let mut findings = conclude::data(found, &tasks, &tried, &reference);
     findings.extend(conclude::suspects(&suspects, &tasks, &tried, &reference));
-    let linear = linear::skill(&study.splits.train)?;
     let best = tried.iter().flatten().map(|tried| tried.validation.skill).fold(reference.validation.skill, f64::max);
+    // It is a witness where nothing else sees a relation.
+    let linear = if best < 0.4 { linear::skill(&study.splits.train)? } else { None };
     let explained = findings.iter().any(|finding| finding.confidence == Confidence::High);
     if !explained && best < 0.6 {
         // Nothing stands out: one step each way.
@@ -142,8 +172,16 @@ pub fn examine(
         tell("learning one batch by heart");
         findings.extend(conclude::cannot_overfit(&scene, options)?);
     }
+    findings.extend(refused);
     rank(&mut findings);
     let mut notes = Vec::new();
+    if study.held_out {
+        notes.push("there is no validation split: a fifth of the training sequences was held out to judge by".into());
+    } else if study.splits.validation.sequences.is_empty() {
+        notes.push("there is no validation split: everything was judged on training data".into());
+    } else if !reference.validation.is_known() && reference.failure.is_none() {
+        notes.push("the validation split has targets of one class alone: it tells nothing".into());
+    }
     if !study.is_whole() {
         notes.push(format!(
             "examined on {:.0} % of the training sequences and {} of {} epochs, to be done in time",
@@ -155,7 +193,7 @@ pub fn examine(
     if let Some(failure) = &reference.failure {
         notes.push(failure.clone());
     }
-    Ok(Examination { findings, reference, tried, probe, notes })
+    Ok(Examination { findings, reference, tried, probe, notes, is_whole: study.is_whole() })
 }
 
 /// What the data show by themselves, in the light of the configuration.
@@ -165,6 +203,34 @@ pub fn examine(
 pub fn data_findings(config: &Config, splits: &Splits) -> Result<Vec<Finding>, DataError> {
     let weighted = matches!(config.training.loss, Some(LossConfig::CrossEntropy { class_weights: Some(_), .. }));
     data::examine(&config.data, &config.scaler, splits, weighted)
+}
+
+/// Values that are missing where none may be.
+fn missing_refused(config: &Config, splits: &Splits) -> Result<Option<Finding>, DataError> {
+    if config.scaler.missing != MissingPolicy::Error || !matches!(splits.train.inputs, Inputs::Channels(_)) {
+        return Ok(None);
+    }
+    let (mut missing, mut all, mut first) = (0usize, 0usize, None);
+    for dataset in [&splits.train, &splits.validation] {
+        dataset.each(|sequence, values| {
+            let own = values.iter().filter(|value| value.is_nan()).count();
+            if own > 0 && first.is_none() {
+                first = Some(sequence.name.clone());
+            }
+            missing += own;
+            all += values.len();
+            Ok::<(), DataError>(())
+        })?;
+    }
+    Ok(first.map(|first| Finding {
+        id: Cause::ValuesMissing,
+        confidence: Confidence::High,
+        summary: format!("{missing} of {all} input values are missing, the first in sequence {first}, and [scaler] refuses them: no training can begin"),
+        evidence: [("missing".to_string(), missing.into()), ("values".to_string(), all.into())].into_iter().collect(),
+        explanation: "A missing value must become a number before a network reads it. The last value held is what a device can do, too.".into(),
+        fix: Fix::set("scaler.missing", "hold_last"),
+        score: 0.95,
+    }))
 }
 
 /// A fix to be tried, and what it belongs to.

@@ -1,7 +1,9 @@
 //! What a linear model makes of simple statistics of each sequence: whether the targets follow from the inputs at all,
 //! whatever becomes of the network.
 
-use emberloop_data::{DataError, Dataset, Inputs, MissingPolicy, Scaler, ScalerKind, SequenceTarget};
+use std::collections::BTreeMap;
+
+use emberloop_data::{DataError, Dataset, Inputs, MissingPolicy, Scaler, ScalerKind, SequenceTarget, Targets};
 
 use crate::study::sample;
 
@@ -26,13 +28,14 @@ pub fn skill(dataset: &Dataset) -> Result<Option<(f64, f64)>, DataError> {
         return Ok(None);
     }
     let features = features(&some)?;
+    let one_hot = matches!(some.targets, Targets::Classes { .. });
     let mut order: Vec<usize> = (0..targets.len()).collect();
     // Every class on both sides: neighbours in an order by target are dealt out in turn.
     order.sort_by(|&a, &b| targets[a].1.total_cmp(&targets[b].1).then(a.cmp(&b)));
     let halves = [0, 1].map(|half| order.iter().skip(half).step_by(2).copied().collect::<Vec<usize>>());
     let mut skills = Vec::new();
     for (fit, judge) in [(&halves[0], &halves[1]), (&halves[1], &halves[0])] {
-        skills.push(from_half(&features, &targets, fit, judge));
+        skills.push(from_half(&features, &targets, one_hot, fit, judge));
     }
     let error = 1.0 / (targets.len() as f64).sqrt();
     Ok(Some(((skills[0] + skills[1]) / 2.0, error)))
@@ -59,12 +62,13 @@ fn targets(dataset: &Dataset) -> Option<Vec<(Vec<f64>, f64)>> {
 fn features(dataset: &Dataset) -> Result<Vec<Vec<f64>>, DataError> {
     let channels = dataset.channels();
     let scaler = Scaler::fit(dataset, ScalerKind::Robust, MissingPolicy::HoldLast)?;
+    let common = common_tokens(dataset)?;
     let mut all = Vec::with_capacity(dataset.sequences.len());
     dataset.each(|_, values| {
         let row = match &dataset.inputs {
-            Inputs::Tokens { vocabulary, .. } => {
-                let mut row = vec![0.0; vocabulary.len()];
-                values.iter().for_each(|&token| row[token as usize] += 1.0);
+            Inputs::Tokens { .. } => {
+                let mut row = vec![0.0; common.len()];
+                values.iter().filter_map(|token| common.get(&(*token as usize))).for_each(|&place| row[place] += 1.0);
                 row
             }
             Inputs::Channels(_) => (0..channels.min(FEATURES / 6))
@@ -90,6 +94,19 @@ fn features(dataset: &Dataset) -> Result<Vec<Vec<f64>>, DataError> {
     Ok(all)
 }
 
+/// The most frequent tokens, each with its place among the features; empty for channels.
+fn common_tokens(dataset: &Dataset) -> Result<BTreeMap<usize, usize>, DataError> {
+    let Inputs::Tokens { vocabulary, .. } = &dataset.inputs else { return Ok(BTreeMap::new()) };
+    let mut counts = vec![0usize; vocabulary.len()];
+    dataset.each(|_, values| {
+        values.iter().for_each(|&token| counts[token as usize] += 1);
+        Ok::<(), DataError>(())
+    })?;
+    let mut order: Vec<usize> = (0..counts.len()).collect();
+    order.sort_by_key(|&token| (std::cmp::Reverse(counts[token]), token));
+    Ok(order.into_iter().take(FEATURES).enumerate().map(|(place, token)| (token, place)).collect())
+}
+
 fn statistics(values: &[f64]) -> [f64; 6] {
     let n = values.len().max(1) as f64;
     let mean = values.iter().sum::<f64>() / n;
@@ -99,7 +116,7 @@ fn statistics(values: &[f64]) -> [f64; 6] {
     [mean, spread, extreme(f64::min), extreme(f64::max), end(values.first()), end(values.last())]
 }
 
-fn from_half(features: &[Vec<f64>], targets: &[(Vec<f64>, f64)], fit: &[usize], judge: &[usize]) -> f64 {
+fn from_half(features: &[Vec<f64>], targets: &[(Vec<f64>, f64)], one_hot: bool, fit: &[usize], judge: &[usize]) -> f64 {
     let width = features[0].len();
     let n = fit.len() as f64;
     let mean: Vec<f64> = (0..width).map(|k| fit.iter().map(|&i| features[i][k]).sum::<f64>() / n).collect();
@@ -128,17 +145,24 @@ fn from_half(features: &[Vec<f64>], targets: &[(Vec<f64>, f64)], fit: &[usize], 
         })
         .collect();
     let weights = solve(gram, sides);
-    // The share of the targets' variance that is explained, over all outputs.
-    let (mut left, mut total) = (0.0, 0.0);
+    // The share of the targets' variance that is explained.
+    let (mut left, mut total) = (vec![0.0; outputs], vec![0.0; outputs]);
     for &i in judge {
         let row = row(i);
         for o in 0..outputs {
             let said = centre[o] + row.iter().zip(&weights[o]).map(|(value, weight)| value * weight).sum::<f64>();
-            left += (targets[i].0[o] - said).powi(2);
-            total += (targets[i].0[o] - centre[o]).powi(2);
+            left[o] += (targets[i].0[o] - said).powi(2);
+            total[o] += (targets[i].0[o] - centre[o]).powi(2);
         }
     }
-    if total > 0.0 { 1.0 - left / total } else { 0.0 }
+    // Of classes all together, so that rare ones do not count for more; of values each by itself, whatever its unit.
+    if one_hot {
+        let (left, total) = (left.iter().sum::<f64>(), total.iter().sum::<f64>());
+        return if total > 0.0 { 1.0 - left / total } else { 0.0 };
+    }
+    let shares = left.iter().zip(&total).filter(|(_, total)| **total > 0.0).map(|(left, total)| 1.0 - left / total);
+    let shares: Vec<f64> = shares.collect();
+    shares.iter().sum::<f64>() / shares.len().max(1) as f64
 }
 
 /// Solves with the lower triangle of a symmetric positive definite matrix (Cholesky).
@@ -167,7 +191,7 @@ fn solve(mut matrix: Vec<Vec<f64>>, sides: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
 
 #[cfg(test)]
 mod tests {
-    use emberloop_data::{Sequence, TargetPer, Targets};
+    use emberloop_data::{Sequence, TargetPer};
 
     use super::*;
 

@@ -19,38 +19,67 @@ pub struct Mended {
     pub before: Score,
     /// On the validation split, mended.
     pub after: Score,
+    /// Whether both are of the same task and the same division: then `after` is better.
+    pub is_comparable: bool,
 }
 
-/// Puts the fixes of what was found together, tries the first alone and all of them, and takes what trains best. `None`
-/// where no change of the configuration is known to help.
+/// Gain that a change must be worth beside the others.
+const WORTH: f64 = 0.02;
+
+/// Puts the fixes of what was found together, and takes what trains best. `None` where no change of the configuration is
+/// known to help.
+///
+/// What the data show for certain is mended in any case, as long as there is still something to validate on: a model that is good
+/// on padding, or on copies of what it has learned, is not good. All else must train better than before.
 ///
 /// # Errors
 /// If a training was cancelled.
 pub fn mend(config: &Config, examination: &Examination, options: &Options) -> Result<Option<Mended>, ExamineError> {
-    let fixable = |least: Confidence| {
-        let fixable = examination.findings.iter();
-        fixable.filter(|finding| finding.confidence >= least && finding.fix.changes_configuration()).collect::<Vec<_>>()
-    };
-    let certain = fixable(Confidence::High);
+    let fixable = |finding: &&Finding| finding.fix.changes_configuration();
+    let certain = |finding: &&Finding| finding.confidence == Confidence::High;
+    let of_data = |finding: &&Finding| certain(finding) && is_fact(finding.id);
+    let facts: Vec<&Finding> = examination.findings.iter().filter(fixable).filter(of_data).collect();
+    let others = examination.findings.iter().filter(fixable).filter(|finding| !of_data(finding));
     // Without anything certain, the likeliest.
-    let found = if certain.is_empty() { fixable(Confidence::Medium).into_iter().take(1).collect() } else { certain };
-    let mut ways: Vec<Vec<&Finding>> = (1..=found.len().min(3)).map(|count| found[..count].to_vec()).collect();
-    ways.dedup();
+    let most = if facts.is_empty() { Confidence::Medium } else { Confidence::High };
+    let others: Vec<&Finding> = others.filter(|finding| finding.confidence >= most).take(3).collect();
+    let ways: Vec<Vec<&Finding>> = (0..=others.len())
+        .map(|count| facts.iter().chain(&others[..count]).copied().collect::<Vec<_>>())
+        .filter(|way| !way.is_empty())
+        .collect();
     let tried = in_parallel(options.threads, &ways, |way| train(config, &together(way), options));
+    let before = &examination.reference.validation;
+    let is_comparable = !facts.iter().any(|finding| changes_what_is_judged(finding.id));
     let mut best: Option<(usize, Score)> = None;
     for (place, score) in tried.into_iter().enumerate() {
         let Some(score) = score? else { continue };
-        // A further change must be worth it.
-        if best.as_ref().is_none_or(|(_, best)| score.skill > best.skill + 0.02) {
+        let better = match &best {
+            Some((_, best)) => score.skill > best.skill + WORTH,
+            // The facts alone come first, and need no proof.
+            None if place == 0 && !facts.is_empty() => true,
+            None => score.skill > before.skill.max(0.0) + WORTH,
+        };
+        if better {
             best = Some((place, score));
         }
     }
     Ok(best.map(|(place, after)| Mended {
         fix: together(&ways[place]),
         causes: ways[place].iter().map(|finding| finding.id).collect(),
-        before: examination.reference.validation.clone(),
+        before: before.clone(),
         after,
+        is_comparable,
     }))
+}
+
+/// What is wrong whatever a model makes of it.
+fn is_fact(cause: Cause) -> bool {
+    changes_what_is_judged(cause) || matches!(cause, Cause::Padding | Cause::LengthsWrong)
+}
+
+/// What mends this changes the task, or what is validated on: numbers before and after are of different things.
+fn changes_what_is_judged(cause: Cause) -> bool {
+    matches!(cause, Cause::LabelsAsValues | Cause::ValuesAsLabels | Cause::SplitLeak | Cause::ScalerLeak)
 }
 
 /// The changes of several findings; where two want the same key, the first has it.
@@ -82,6 +111,10 @@ fn train(config: &Config, fix: &Fix, options: &Options) -> Result<Option<Score>,
         return Ok(None);
     };
     let study = Study::new(&changed, &splits)?;
+    if study.held_out && config.data.validation_fraction > 0.0 {
+        // The division is left with nothing to validate on.
+        return Ok(None);
+    }
     match trial::run(&study.config, &study.splits, options.cancel.clone()) {
         Ok(trial) => Ok(Some(trial.validation)),
         Err(error @ TrainError::Interrupted { .. }) => Err(error.into()),

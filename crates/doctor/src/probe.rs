@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use emberloop_cells::{Direction, Gate, RecurrentTensor, TensorName};
 use emberloop_checkpoint::{Architecture, Checkpoint, Pooling, Tensor};
-use emberloop_data::{Batch, BatchTargets, DataError, Dataset, Prepared};
+use emberloop_data::{Batch, BatchTargets, DataError, Dataset, Prepared, Sequence, SequenceTarget};
 use emberloop_kernels::{self as kernels, Layer, Output, Sequences, StateGradients, Tape, Wanted, Weights};
 
 use crate::study::sample;
 
 /// Sequences in the batch.
 const SEQUENCES: usize = 32;
+/// Steps of each, the last ones.
+const STEPS: usize = 256;
 /// Bins of a histogram of gates, between 0 and 1.
 pub const BINS: usize = 20;
 /// A gate beyond these is as good as shut or open.
@@ -61,7 +63,10 @@ impl Probe {
     /// If the data cannot be scaled.
     pub fn of(checkpoint: &Checkpoint, dataset: &Dataset) -> Result<Probe, DataError> {
         let metadata = &checkpoint.metadata;
-        let some = sample(dataset, SEQUENCES);
+        let mut some = sample(dataset, SEQUENCES);
+        for sequence in &mut some.sequences {
+            keep_end(sequence, dataset.channels(), dataset.targets.outputs())?;
+        }
         let prepared = Prepared::new(&some, &metadata.scaler, metadata.target_scaler.as_ref())?;
         let batch = prepared.batch(&(0..prepared.len()).collect::<Vec<_>>())?;
         Ok(probe(&metadata.architecture, &checkpoint.tensors, &batch))
@@ -73,6 +78,19 @@ impl Probe {
         let shares = gates.map(|(layer, gate)| (format!("{} gate of {layer}", gate.gate), gate.low + gate.high));
         shares.max_by(|a, b| a.1.total_cmp(&b.1))
     }
+}
+
+/// The last steps of a sequence: what a tape of all of them would take is no matter of a look.
+fn keep_end(sequence: &mut Sequence, channels: usize, outputs: usize) -> Result<(), DataError> {
+    let Some(beyond) = sequence.steps.checked_sub(STEPS).filter(|beyond| *beyond > 0) else { return Ok(()) };
+    sequence.values.to_mut()?.drain(..beyond * channels);
+    sequence.steps = STEPS;
+    match &mut sequence.target {
+        SequenceTarget::Classes(classes) => drop(classes.drain(..beyond)),
+        SequenceTarget::StepValues(values) => drop(values.drain(..beyond * outputs)),
+        SequenceTarget::Class(_) | SequenceTarget::Values(_) | SequenceTarget::Absent => {}
+    }
+    Ok(())
 }
 
 /// A layer in one direction, after its forward pass.

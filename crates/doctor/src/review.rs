@@ -38,14 +38,21 @@ pub fn review(
 ) -> Result<Review, ExamineError> {
     let mut findings = data;
     let watch = Watch::of_log(history);
-    // What the log says of training data is worth a pass over them: it is of the last epoch, and of weights that still moved.
-    let train = logged(history, "", splits);
+    // What the log says of training data spares a pass over them.
+    let train = logged(history, checkpoint.is_some(), "", splits);
     let validation = match checkpoint {
         Some(checkpoint) if !splits.validation.sequences.is_empty() => Score::of(checkpoint, &splits.validation)?,
-        _ => logged(history, "val_", splits),
+        _ => logged(history, checkpoint.is_some(), "val_", splits),
     };
     let reference = Trial { watch, checkpoint: checkpoint.cloned(), train, validation, failure: None };
-    let scene = Scene { config, epochs: config.training.epochs, splits, reference: &reference };
+    let scene = Scene {
+        config,
+        epochs: config.training.epochs,
+        sequences: splits.train.sequences.len(),
+        batch: config.training.batch,
+        splits,
+        reference: &reference,
+    };
     let probe = checkpoint.map(|checkpoint| Probe::of(checkpoint, &splits.train)).transpose()?;
     if !history.is_empty() {
         findings.extend(suspects::all(&scene).iter().filter_map(suspicion));
@@ -73,9 +80,10 @@ fn suspicion(suspect: &Suspect) -> Option<Finding> {
     })
 }
 
-/// The score of the last epoch, as far as the log has it.
-fn logged(history: &[EpochReport], prefix: &str, splits: &Splits) -> Score {
-    let Some(last) = history.last() else { return Score::none() };
+/// The score of the kept epoch, or of the last one so far, as far as the log has it.
+fn logged(history: &[EpochReport], kept: bool, prefix: &str, splits: &Splits) -> Score {
+    let best = history.iter().rev().find(|epoch| kept && epoch.best);
+    let Some(last) = best.or(history.last()) else { return Score::none() };
     let metric = |name: &str| last.metrics.get(&format!("{prefix}{name}")).copied();
     let dataset = if prefix.is_empty() { &splits.train } else { &splits.validation };
     let n = dataset.sequences.len();
@@ -85,8 +93,8 @@ fn logged(history: &[EpochReport], prefix: &str, splits: &Splits) -> Score {
         (Some(balanced), _) if classes > 1.0 => {
             ((balanced - 1.0 / classes) / (1.0 - 1.0 / classes), metric("accuracy").unwrap_or(balanced))
         }
-        (_, Some(r2)) => (r2, r2),
-        _ => (0.0, 0.0),
+        (_, Some(r2)) => (r2.max(-1.0), r2),
+        _ => return Score::none(),
     };
     Score { skill, error, headline, confusion: Vec::new(), n }
 }

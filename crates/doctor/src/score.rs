@@ -25,7 +25,7 @@ pub struct Score {
 impl Score {
     /// Of a model that says nothing, or broke down.
     pub fn none() -> Score {
-        Score { skill: 0.0, error: 0.0, headline: 0.0, confusion: Vec::new(), n: 0 }
+        Score { skill: 0.0, error: 1.0, headline: 0.0, confusion: Vec::new(), n: 0 }
     }
 
     /// Of a checkpoint on a dataset.
@@ -36,18 +36,26 @@ impl Score {
         if dataset.sequences.is_empty() {
             return Ok(Score::none());
         }
+        // Steps of one sequence are alike: what is known is known of so many sequences.
+        let alike = |n: usize| (n as f64 / dataset.sequences.len() as f64).max(1.0).sqrt();
         Ok(match evaluate(checkpoint, dataset, Device::Cpu)?.metrics {
             Metrics::Classes(metrics) => {
                 let (skill, error) = class_skill(&metrics.confusion);
+                let error = error * alike(metrics.n);
                 Score { skill, error, headline: metrics.accuracy, confusion: metrics.confusion, n: metrics.n }
             }
             Metrics::Values(metrics) => {
                 let skill = metrics.r2.max(-1.0);
                 // Of a ratio of two sums of n squares each; their tails are heavier than a Gaussian's.
-                let error = 1.5 * (1.0 - skill) * (2.0 / metrics.n.max(1) as f64).sqrt();
+                let error = 1.5 * (1.0 - skill) * (2.0 / metrics.n.max(1) as f64).sqrt() * alike(metrics.n);
                 Score { skill, error, headline: metrics.r2, confusion: Vec::new(), n: metrics.n }
             }
         })
+    }
+
+    /// Whether it can be told at all: with targets of one class alone it cannot.
+    pub fn is_known(&self) -> bool {
+        self.n > 0 && self.error < 0.5
     }
 
     /// The share of the answers that the most frequent answer has.
@@ -71,7 +79,8 @@ fn class_skill(confusion: &[Vec<usize>]) -> (f64, f64) {
     let rows: Vec<(f64, f64)> = rows.filter(|(_, n)| *n > 0.0).collect();
     let classes = rows.len() as f64;
     if rows.len() < 2 {
-        return (0.0, 0.0);
+        // One class tells nothing about telling apart.
+        return (0.0, 1.0);
     }
     let balanced = rows.iter().map(|(right, n)| right / n).sum::<f64>() / classes;
     // Each share with one right and one wrong answer more (Laplace): none is known without doubt.

@@ -9,6 +9,10 @@ use emberloop_data::{Dataset, SequenceTarget, Splits};
 const BUDGET: f64 = 5.0;
 /// Epochs that are worth more than data.
 const EPOCHS: usize = 12;
+/// Steps of the optimizer that an epoch of a part of the data has at least.
+const STEPS: usize = 20;
+/// So many training sequences can spare some to judge by.
+const HELD_OUT_FROM: usize = 10;
 /// Sequences that are worth more than epochs.
 const SEQUENCES: usize = 1000;
 
@@ -22,6 +26,10 @@ pub struct Study {
     pub share: f64,
     /// Epochs that the configuration asks for.
     pub epochs: usize,
+    /// Training sequences that there are.
+    pub sequences: usize,
+    /// Whether validation sequences were held out of the training split, for want of any.
+    pub held_out: bool,
 }
 
 impl Study {
@@ -30,6 +38,14 @@ impl Study {
     /// # Errors
     /// If streamed data cannot be read any more.
     pub fn new(config: &Config, splits: &Splits) -> Result<Study, emberloop_data::DataError> {
+        let owned;
+        let held_out = splits.validation.sequences.is_empty() && splits.train.sequences.len() >= HELD_OUT_FROM;
+        let splits = if held_out {
+            owned = hold_out(splits);
+            &owned
+        } else {
+            splits
+        };
         let epochs = config.training.epochs;
         let all = splits.train.sequences.len();
         let full = seconds(config, &splits.train, epochs);
@@ -53,8 +69,12 @@ impl Study {
         if config.training.schedule.warmup_epochs() >= budgeted {
             config.training.schedule = ScheduleConfig::default();
         }
+        // Fewer sequences must not mean fewer steps of the optimizer than learning takes.
+        if sequences < all {
+            config.training.batch = config.training.batch.min((sequences / STEPS).max(8));
+        }
         let share = sequences as f64 / all.max(1) as f64;
-        Ok(Study { config, splits, share, epochs })
+        Ok(Study { config, splits, share, epochs, sequences: all, held_out })
     }
 
     /// How many epochs of these data can be afforded, at most.
@@ -67,6 +87,18 @@ impl Study {
     pub fn is_whole(&self) -> bool {
         self.share >= 1.0 && self.config.training.epochs == self.epochs
     }
+}
+
+/// Every fifth training sequence of each class, in the place of a validation split.
+fn hold_out(splits: &Splits) -> Splits {
+    let order = by_class(&splits.train);
+    let mut sides = [Vec::new(), Vec::new()];
+    order.iter().enumerate().for_each(|(at, &place)| sides[usize::from(at % 5 == 2)].push(place));
+    let [train, validation] = sides.map(|mut places| {
+        places.sort_unstable();
+        with(&splits.train, &places)
+    });
+    Splits { train, validation, test: None, notes: Vec::new() }
 }
 
 /// At most `count` sequences, in memory.
@@ -88,22 +120,31 @@ fn take(dataset: &Dataset, count: usize) -> Result<Dataset, emberloop_data::Data
 pub fn sample(dataset: &Dataset, count: usize) -> Dataset {
     let found = dataset.sequences.len();
     let count = count.min(found);
-    // By class, so that a rare one does not fall through.
-    let mut order: Vec<usize> = (0..found).collect();
+    let order = by_class(dataset);
+    let mut chosen: Vec<usize> = (0..count).map(|place| order[place * found / count]).collect();
+    chosen.sort_unstable();
+    with(dataset, &chosen)
+}
+
+/// The places of all sequences, class by class, so that an even choice of them lets no rare one fall through.
+fn by_class(dataset: &Dataset) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..dataset.sequences.len()).collect();
     order.sort_by_key(|&place| match &dataset.sequences[place].target {
         SequenceTarget::Class(class) => *class,
         SequenceTarget::Classes(classes) => classes.first().copied().unwrap_or(0),
         SequenceTarget::Values(_) | SequenceTarget::StepValues(_) | SequenceTarget::Absent => 0,
     });
-    let mut chosen: Vec<usize> = (0..count).map(|place| order[place * found / count]).collect();
-    chosen.sort_unstable();
-    let sequences = chosen.into_iter().map(|place| dataset.sequences[place].clone()).collect();
+    order
+}
+
+/// A dataset of some of the sequences.
+fn with(dataset: &Dataset, places: &[usize]) -> Dataset {
     let Dataset { inputs, targets, target_per, hash, path, .. } = dataset;
     Dataset {
         inputs: inputs.clone(),
         targets: targets.clone(),
         target_per: *target_per,
-        sequences,
+        sequences: places.iter().map(|&place| dataset.sequences[place].clone()).collect(),
         hash: hash.clone(),
         path: path.clone(),
     }
@@ -117,6 +158,9 @@ fn seconds(config: &Config, train: &Dataset, epochs: usize) -> f64 {
     const STEP: f64 = 3e-4;
     let steps: usize = train.sequences.iter().map(|sequence| sequence.steps).sum();
     let batches = train.sequences.len().div_ceil(config.training.batch.max(1));
-    let operations = 6.0 * steps as f64 * architecture(config, train).parameters() as f64;
+    let architecture = architecture(config, train);
+    // A table is looked up, not multiplied with.
+    let table = architecture.embedding.map_or(0, |embedding| embedding.vocabulary * embedding.dimension);
+    let operations = 6.0 * steps as f64 * (architecture.parameters() - table) as f64;
     epochs as f64 * (operations / SPEED + batches as f64 * STEP)
 }

@@ -14,8 +14,8 @@ pub struct Watch {
     pub epochs: Vec<EpochReport>,
     /// By how much a step changes the weights, in relation to them: of single steps early in each looked-at epoch.
     pub updates: Vec<Update>,
-    /// The weights before the first step.
-    pub initial: BTreeMap<String, Tensor>,
+    /// Whether `steps` are means of epochs, as a log has them, and not steps of the optimizer.
+    pub is_logged: bool,
     /// Before the step whose update is being measured.
     before: BTreeMap<String, Tensor>,
 }
@@ -27,7 +27,12 @@ impl Watch {
             loss: epoch.metrics.get("loss").copied().unwrap_or(f64::NAN),
             norm: epoch.gradient_norm,
         };
-        Watch { steps: history.iter().map(step).collect(), epochs: history.to_vec(), ..Watch::default() }
+        Watch {
+            steps: history.iter().map(step).collect(),
+            epochs: history.to_vec(),
+            is_logged: true,
+            ..Watch::default()
+        }
     }
 }
 
@@ -69,9 +74,6 @@ impl Progress for Watch {
 
     fn on_weights(&mut self, weights: &Weights<'_>) {
         if weights.batch == 0 {
-            if weights.epoch == 1 {
-                self.initial = weights.tensors.clone();
-            }
             self.before = weights.tensors.clone();
             return;
         }

@@ -7,8 +7,9 @@ mod optimizer;
 mod regularization;
 mod schedule;
 
+use emberloop_checkpoint::Pooling;
 use emberloop_core::Config;
-use emberloop_data::{Splits, Targets};
+use emberloop_data::{Splits, TargetPer, Targets};
 use emberloop_findings::{Cause, Fix};
 use serde_json::{Map, Value};
 
@@ -47,6 +48,10 @@ pub struct Scene<'a> {
     pub config: &'a Config,
     /// Epochs that the user's configuration has.
     pub epochs: usize,
+    /// Training sequences that there are; `splits` may have a part of them.
+    pub sequences: usize,
+    /// The batch that the user's configuration has.
+    pub batch: usize,
     /// What is trained on.
     pub splits: &'a Splits,
     /// The configuration's own training.
@@ -54,15 +59,20 @@ pub struct Scene<'a> {
 }
 
 impl Scene<'_> {
-    /// Training sequences.
-    pub fn sequences(&self) -> usize {
-        self.splits.train.sequences.len()
+    /// Steps of the optimizer in an epoch of the user's own training.
+    pub fn batches(&self) -> usize {
+        self.sequences.div_ceil(self.batch).div_ceil(self.config.training.accumulate)
     }
 
-    /// Steps of the optimizer in an epoch.
-    pub fn batches(&self) -> usize {
-        let training = &self.config.training;
-        self.sequences().div_ceil(training.batch).div_ceil(training.accumulate)
+    /// Whether the reference is the user's own training, and not one on a part of its data.
+    pub fn is_whole(&self) -> bool {
+        self.sequences == self.splits.train.sequences.len() && self.epochs == self.config.training.epochs
+    }
+
+    /// Whether the head reads the last of many steps, and could read them all.
+    pub fn can_take_the_mean(&self) -> bool {
+        let reads_last = self.config.model.pooling(self.splits.train.target_per) == Pooling::Last;
+        reads_last && self.splits.train.target_per == TargetPer::Sequence && self.steps() >= 30
     }
 
     /// The longest training sequence.
@@ -104,6 +114,7 @@ pub fn all(scene: &Scene<'_>) -> Vec<Suspect> {
     .into_iter()
     .flatten()
     .filter(|suspect| suspect.strangeness >= STRANGE)
+    .filter_map(|suspect| changing(suspect, scene.config))
     .collect();
     all.sort_by(|a, b| b.strangeness.total_cmp(&a.strangeness));
     all
@@ -112,19 +123,40 @@ pub fn all(scene: &Scene<'_>) -> Vec<Suspect> {
 /// What is tried where nothing is strange and still nothing is learned: the usual suspects, one step each way.
 pub fn usual(scene: &Scene<'_>) -> Vec<Suspect> {
     let config = scene.config;
+    let mean = scene.can_take_the_mean().then(|| Fix::set("model.head", "mean"));
     let rate = config.training.optimizer.learning_rate();
     let tries = [
-        (Cause::LearningRateLow, "a larger learning rate", Fix::set(optimizer::RATE, round(rate * 5.0))),
-        (Cause::LearningRateHigh, "a smaller learning rate", Fix::set(optimizer::RATE, round(rate / 5.0))),
-        (Cause::CapacitySmall, "more units", Fix::set("model.hidden", wider(&config.model.hidden, 3))),
-        (Cause::EpochsFew, "more epochs", Fix::set("training.epochs", config.training.epochs * 3)),
+        (Cause::LearningRateLow, "a larger learning rate trains better", Fix::set(optimizer::RATE, round(rate * 5.0))),
+        (
+            Cause::LearningRateHigh,
+            "a smaller learning rate trains better",
+            Fix::set(optimizer::RATE, round(rate / 5.0)),
+        ),
+        (Cause::CapacitySmall, "more units train better", Fix::set("model.hidden", wider(&config.model.hidden, 3))),
     ];
-    tries.into_iter().map(|(cause, what, fix)| Suspect::new(cause, 0.2, what, vec![fix])).collect()
+    let head = mean.map(|fix| {
+        let what = "the last state alone says little: the mean over all steps trains better";
+        Suspect::new(Cause::GradientVanishing, 0.3, what, vec![fix])
+    });
+    let tries = tries.into_iter().map(|(cause, what, fix)| Suspect::new(cause, 0.2, what, vec![fix]));
+    tries.chain(head).filter_map(|suspect| changing(suspect, config)).collect()
+}
+
+/// A suspect without the parts of its fixes that change nothing; `None` if nothing is left.
+fn changing(mut suspect: Suspect, config: &Config) -> Option<Suspect> {
+    let document = serde_json::to_value(config).unwrap_or_default();
+    for fix in &mut suspect.fixes {
+        let there = |key: &str| document.pointer(&format!("/{}", key.replace('.', "/")));
+        fix.set.retain(|key, value| there(key) != Some(value));
+        fix.unset.retain(|key| there(key).is_some_and(|value| !value.is_null()));
+    }
+    suspect.fixes.retain(Fix::changes_configuration);
+    (!suspect.fixes.is_empty()).then_some(suspect)
 }
 
 /// Layers with `factor` times the units.
 fn wider(hidden: &[usize], factor: usize) -> Vec<usize> {
-    hidden.iter().map(|units| (units * factor).min(256)).collect()
+    hidden.iter().map(|&units| units.max((units * factor).min(256))).collect()
 }
 
 /// Two significant digits: a value that a person would write.

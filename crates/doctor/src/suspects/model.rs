@@ -13,7 +13,7 @@ pub fn capacity_small(scene: &Scene<'_>) -> Vec<Suspect> {
     // The network must be able to hold as many directions as there are classes to tell apart.
     let few = scene.classes().clamp(4, 16);
     let strangeness = if narrowest >= 2 * few { 0.0 } else { 1.0 - (narrowest as f64 - 1.0) / (1.5 * few as f64) };
-    let fix = Fix::set("model.hidden", vec![32; hidden.len()]);
+    let fix = Fix::set("model.hidden", hidden.iter().map(|&units| units.max(32)).collect::<Vec<_>>());
     let reference = scene.reference;
     let suspect = Suspect::new(Cause::CapacitySmall, strangeness, what, vec![fix]).with("units", narrowest);
     vec![suspect.with("training_skill", reference.train.skill).with("validation_skill", reference.validation.skill)]
@@ -23,6 +23,8 @@ pub fn capacity_small(scene: &Scene<'_>) -> Vec<Suspect> {
 pub fn overfitting(scene: &Scene<'_>) -> Vec<Suspect> {
     let reference = scene.reference;
     let (training, model) = (&scene.config.training, &scene.config.model);
+    // A part of the data is learned by heart sooner than the whole.
+    let Some(checkpoint) = reference.checkpoint.as_ref().filter(|_| scene.is_whole()) else { return Vec::new() };
     if scene.splits.validation.sequences.is_empty() {
         return Vec::new();
     }
@@ -32,22 +34,27 @@ pub fn overfitting(scene: &Scene<'_>) -> Vec<Suspect> {
     let least = losses.iter().copied().fold(f64::INFINITY, f64::min);
     let last = losses.last().copied().unwrap_or(least);
     let rise = if least > 0.0 { last / least - 1.0 } else { 0.0 };
-    let numbers = reference.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.metadata.architecture.parameters());
+    let numbers = checkpoint.metadata.architecture.parameters();
     let unguarded = [
         model.dropout < 0.1,
         training.early_stopping.is_none(),
         training.keep == Keep::Last,
-        numbers > 30 * scene.sequences(),
+        numbers > 30 * scene.sequences,
     ];
     let guards = unguarded.iter().filter(|unguarded| **unguarded).count() as f64 / unguarded.len() as f64;
-    if gap < 0.1 && rise < 0.3 {
+    // A loss that rises while every answer stays right is a matter of confidence alone.
+    if gap < 0.1 && (rise < 0.3 || reference.validation.skill > 0.97 || gap < 0.02) {
         return Vec::new();
     }
     let what = format!(
-        "training goes better than validation by {:.2} of skill, and the validation loss ends {:.0} % above its least; {numbers} weights learn from {} sequences",
-        gap,
-        100.0 * rise,
-        scene.sequences()
+        "training goes better than validation by {:.2} of skill{}; {numbers} weights learn from {} sequences",
+        gap.max(0.0),
+        if rise >= 0.05 {
+            format!(", and the validation loss ends {:.0} % above its least", 100.0 * rise)
+        } else {
+            String::new()
+        },
+        scene.sequences
     );
     let units: Vec<usize> = model.hidden.iter().map(|&units| units.min(32)).collect();
     let fix = Fix::set("model.hidden", units)
@@ -67,9 +74,7 @@ pub fn vanishing(scene: &Scene<'_>) -> Vec<Suspect> {
     }
     let what = format!("a plain RNN reads up to {steps} steps, over which its gradient vanishes (Bengio et al. 1994)");
     let mut fixes = vec![Fix::set("model.cell", "gru"), Fix::set("model.cell", "lstm")];
-    if scene.config.model.head.is_none_or(|head| head == emberloop_checkpoint::Pooling::Last)
-        && scene.splits.train.target_per == emberloop_data::TargetPer::Sequence
-    {
+    if scene.can_take_the_mean() {
         fixes.push(Fix::set("model.cell", "gru").and("model.head", "mean"));
     }
     let long = (steps as f64 / 20.0).log10();

@@ -24,24 +24,21 @@ pub fn learning_rate(scene: &Scene<'_>) -> Vec<Suspect> {
     let rate = optimizer.learning_rate();
     let (smallest, usual, largest) = usual_rates(optimizer);
     let fix = |rate: f64| Fix::set(RATE, rate);
-    let update = quantile(scene.reference.watch.updates.iter().map(|update| update.ratio), 0.5);
+    let updates = &scene.reference.watch.updates;
+    let update = (!updates.is_empty()).then(|| quantile(updates.iter().map(|update| update.ratio), 0.5));
+    let moves = update.map(|update| format!("; one step moves the weights by {}", percent(update))).unwrap_or_default();
     let above = decades_above(rate, largest);
     let below = decades_above(smallest, rate);
     let suspect = |cause, strangeness, what: String, fixes| {
-        Suspect::new(cause, strangeness, what, fixes).with("learning_rate", rate).with("update_to_weight_ratio", update)
+        let suspect = Suspect::new(cause, strangeness, what, fixes).with("learning_rate", rate);
+        update.into_iter().fold(suspect, |suspect, update| suspect.with("update_to_weight_ratio", update))
     };
     if above > 0.0 {
-        let what = format!(
-            "the learning rate is {rate}, where {smallest} to {largest} are usual; one step moves the weights by {}",
-            percent(update)
-        );
+        let what = format!("the learning rate is {rate}, where {smallest} to {largest} are usual{moves}");
         return vec![suspect(Cause::LearningRateHigh, 0.3 + above, what, vec![fix(usual), fix(largest / 2.0)])];
     }
     if below > 0.0 {
-        let what = format!(
-            "the learning rate is {rate}, where {smallest} to {largest} are usual; one step moves the weights by {}",
-            percent(update)
-        );
+        let what = format!("the learning rate is {rate}, where {smallest} to {largest} are usual{moves}");
         return vec![suspect(Cause::LearningRateLow, 0.3 + below, what, vec![fix(usual), fix(largest / 2.0)])];
     }
     Vec::new()
@@ -64,12 +61,13 @@ pub fn clip(scene: &Scene<'_>) -> Vec<Suspect> {
         ClipConfig::Norm(limit) => (limit, "norm"),
         ClipConfig::Value(limit) => (limit, "value"),
     };
+    let unit = if scene.reference.watch.is_logged { "epochs" } else { "steps" };
     let bites = norms().filter(|norm| *norm > limit).count() as f64 / scene.reference.watch.steps.len().max(1) as f64;
     if bites < 0.95 {
         return Vec::new();
     }
     let what = format!(
-        "clipping to a {key} of {limit} bites in {} of the steps: the gradient's norm is {median:.2e} (median)",
+        "clipping to a {key} of {limit} bites in {} of the {unit}: the gradient's norm is {median:.2e} (median)",
         percent(bites)
     );
     let fix = Fix { unset: vec!["training.clip".into()], ..Fix::set("training.clip.norm", 1.0) };
@@ -77,28 +75,50 @@ pub fn clip(scene: &Scene<'_>) -> Vec<Suspect> {
     vec![suspect.with("clip", limit).with("gradient_norm", median).with("share_clipped", bites)]
 }
 
-/// A gradient that now and then is far larger than usual, and nothing against it.
+/// Steps before a spike that it is held against, and after it in which it does harm.
+const BEFORE: usize = 20;
+const AFTER: usize = 5;
+
+/// A gradient that now and then is far larger than in the steps before, does damage to the loss, and nothing against it.
 pub fn explosion(scene: &Scene<'_>) -> Vec<Suspect> {
-    let norms = || scene.reference.watch.steps.iter().map(|step| step.norm);
-    let (median, largest) = (quantile(norms(), 0.5), quantile(norms(), 1.0));
-    let training = &scene.config.training;
-    let growth = if scene.reference.failure.is_some() { 1e3 } else { largest / median.max(1e-12) };
-    if training.clip.is_some() || growth < 30.0 {
+    let watch = &scene.reference.watch;
+    if scene.config.training.clip.is_some() || watch.is_logged {
         return Vec::new();
     }
-    let what = format!("the gradient's norm is {median:.2e} (median) and grows to {largest:.2e}, and nothing clips it");
+    let first = watch.steps.first().map_or(0.0, |step| step.loss);
+    let spike = |at: usize| {
+        let before = &watch.steps[at - BEFORE..at];
+        let usual = quantile(before.iter().map(|step| step.norm), 0.5);
+        let loss = quantile(before.iter().map(|step| step.loss), 0.5);
+        let after = watch.steps[at + 1..].iter().take(AFTER).map(|step| step.loss).fold(0.0, f64::max);
+        let harm = after > 2.0 * loss + 0.2 * first;
+        (harm && watch.steps[at].norm > 10.0 * usual).then_some((usual, watch.steps[at].norm))
+    };
+    let spikes: Vec<(f64, f64)> = (BEFORE..watch.steps.len()).filter_map(spike).collect();
+    let worst = spikes.iter().copied().max_by(|a, b| (a.1 / a.0).total_cmp(&(b.1 / b.0)));
+    let (what, growth) = match (worst, &scene.reference.failure) {
+        (Some((usual, norm)), _) => (
+            format!(
+                "the gradient's norm jumps from {usual:.2e} to {norm:.2e} and the loss with it, {} times, and nothing clips it",
+                spikes.len()
+            ),
+            norm / usual.max(1e-12),
+        ),
+        (None, Some(failure)) => (format!("{failure}; nothing clips the gradient"), 100.0),
+        (None, None) => return Vec::new(),
+    };
     let fix = Fix::set("training.clip.norm", 1.0);
-    let suspect = Suspect::new(Cause::GradientExploding, decades_above(growth, 10.0) / 3.0, what, vec![fix]);
-    vec![suspect.with("gradient_norm", median).with("largest_gradient_norm", largest)]
+    let suspect = Suspect::new(Cause::GradientExploding, decades_above(growth, 3.0) / 3.0, what, vec![fix]);
+    vec![suspect.with("growth", growth).with("spikes", spikes.len())]
 }
 
 /// So few steps in an epoch that an epoch is next to nothing.
 pub fn batch_large(scene: &Scene<'_>) -> Vec<Suspect> {
     let training = &scene.config.training;
-    let (sequences, batches) = (scene.sequences(), scene.batches());
-    let step = training.batch * training.accumulate;
+    let (sequences, batches) = (scene.sequences, scene.batches());
+    let step = scene.batch * training.accumulate;
     // A few dozen sequences are a batch by themselves.
-    if batches > 6 || step <= 32 || sequences < 40 {
+    if batches > 6 || step <= 32 || sequences <= 40 {
         return Vec::new();
     }
     let total = batches * scene.epochs;
@@ -121,7 +141,7 @@ pub fn batch_large(scene: &Scene<'_>) -> Vec<Suspect> {
 /// Gradients of one or two sequences.
 pub fn batch_small(scene: &Scene<'_>) -> Vec<Suspect> {
     let training = &scene.config.training;
-    let step = training.batch * training.accumulate;
+    let step = scene.batch * training.accumulate;
     if step > 2 || scene.batches() < 20 {
         return Vec::new();
     }

@@ -40,13 +40,39 @@ pub fn epochs(scene: &Scene<'_>) -> Vec<Suspect> {
     let epochs = scene.epochs;
     let total = epochs * scene.batches();
     if epochs >= 15 {
-        return Vec::new();
+        return still_falling(scene).into_iter().collect();
     }
     let what = format!("training ends after {epochs} epoch{}, {total} steps", if epochs == 1 { "" } else { "s" });
     let strangeness = [1.0, 1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.5, 0.4, 0.4, 0.35, 0.3, 0.3, 0.3, 0.3][epochs]
         * (1.2 - total as f64 / 4000.0).clamp(0.3, 1.0);
     let fix = Fix::set("training.epochs", 40);
     vec![Suspect::new(Cause::EpochsFew, strangeness, what, vec![fix]).with("epochs", epochs).with("steps", total)]
+}
+
+/// Epochs, the last of which is the best by far.
+fn still_falling(scene: &Scene<'_>) -> Option<Suspect> {
+    let epochs = &scene.reference.watch.epochs;
+    let loss = |epoch: &emberloop_core::EpochReport| {
+        epoch.metrics.get("val_loss").or_else(|| epoch.metrics.get("loss")).copied().unwrap_or(f64::NAN)
+    };
+    // Of a part of the epochs the last is no end.
+    if !scene.is_whole() || epochs.len() < scene.epochs || scene.reference.validation.skill > 0.97 {
+        return None;
+    }
+    let least = |part: &[emberloop_core::EpochReport]| part.iter().map(loss).fold(f64::INFINITY, f64::min);
+    let (early, late) = epochs.split_at(epochs.len() - epochs.len() / 5);
+    let (before, last) = (least(early), least(late));
+    let fall = if before > 0.0 { 1.0 - last / before } else { 0.0 };
+    if fall.is_nan() || fall < 0.05 {
+        return None;
+    }
+    let what = format!(
+        "the loss still falls when training ends after {} epochs: by {:.0} % in the last fifth",
+        epochs.len(),
+        100.0 * fall
+    );
+    let fix = Fix::set("training.epochs", 3 * scene.epochs);
+    Some(Suspect::new(Cause::EpochsFew, 0.4 + fall, what, vec![fix]).with("epochs", epochs.len()).with("fall", fall))
 }
 
 /// Back-propagation through a small part of the sequence.
