@@ -2,16 +2,14 @@
 
 use emberloop_core::EpochReport;
 use emberloop_data::{Dataset, Targets};
-use emberloop_findings::{Cause, Finding, Fix};
+use emberloop_findings::{Cause, Finding, Kind};
 use emberloop_report as page;
 
 use crate::examine::Examination;
+use crate::mend::Mended;
 use crate::probe::Probe;
 use crate::review::Review;
 use crate::score::Score;
-
-/// Columns of the heat map, at most.
-const COLUMNS: usize = 120;
 
 impl Examination {
     /// Fills a page, but for its title, its state and its facts.
@@ -27,13 +25,17 @@ impl Examination {
             .tried
             .iter()
             .map(|tried| page::Trial {
-                what: words(tried.cause, &tried.fix),
+                what: tried.fix.lines().join("; "),
+                suspected: Some(tried.cause),
                 metric: "validation skill".into(),
                 before: self.reference.validation.skill,
                 after: tried.validation.skill,
             })
             .collect();
-        report.notes.clone_from(&self.notes);
+        // Without a model there are no gates and no units to look at.
+        let unseen = |cause: &Cause| self.probe.is_none() && matches!(cause, Cause::GatesSaturated | Cause::UnitsDead);
+        report.looked_for = Cause::ALL.iter().copied().filter(|cause| !unseen(cause)).collect();
+        report.limits.clone_from(&self.notes);
         report
     }
 }
@@ -41,13 +43,40 @@ impl Examination {
 impl Review {
     /// Fills a page, but for its title, its state and its facts.
     pub fn page(&self, validation: &Dataset) -> page::Report {
-        common(
+        let mut report = common(
             &self.findings,
             &self.reference.watch.epochs,
             self.probe.as_ref(),
             &self.reference.validation,
             validation,
-        )
+        );
+        let has_log = !self.reference.watch.epochs.is_empty();
+        let looked_for = Cause::ALL.iter().copied().filter(|cause| can_be_read(*cause, has_log, self.probe.is_some()));
+        report.looked_for = looked_for.collect();
+        report.only_read = true;
+        report
+    }
+}
+
+impl Mended {
+    /// What the page says of it; `metric` is the name of [`Score::headline`].
+    pub fn page(&self, metric: &str) -> page::Mended {
+        page::Mended {
+            what: self.fix.lines(),
+            metric: metric.into(),
+            before: self.before.headline,
+            after: self.after.headline,
+        }
+    }
+}
+
+/// Whether a review sees a cause if it is there, with a log, and with a model.
+fn can_be_read(cause: Cause, has_log: bool, has_model: bool) -> bool {
+    match cause {
+        // Only trainings show these, and a log does not have the very first loss.
+        Cause::LabelsUnrelated | Cause::CannotOverfit | Cause::InitialLoss => false,
+        Cause::GatesSaturated | Cause::UnitsDead => has_log && has_model,
+        cause => has_log || cause.kind() == Kind::Data,
     }
 }
 
@@ -72,7 +101,6 @@ fn common(
         score.confusion.iter().map(|row| row.iter().map(|&count| count as u64).collect()).collect();
     page::Report {
         findings: findings.to_vec(),
-        looked_for: Cause::ALL.to_vec(),
         epochs: epochs.iter().map(epoch).collect(),
         kept_epoch: epochs.iter().rev().find(|epoch| epoch.best).map(|epoch| epoch.epoch),
         gradients: probe.map(gradients),
@@ -82,18 +110,12 @@ fn common(
     }
 }
 
-/// Steps are counted from the end in a probe, from the start on the page.
+/// Steps are counted from the end in a probe; on the page the end comes last.
 fn gradients(probe: &Probe) -> page::Gradients {
-    let steps = probe.layers.first().map_or(0, |layer| layer.gradient.len());
-    let width = steps.div_ceil(COLUMNS).max(1);
-    let row = |norms: &[f64]| -> Vec<f64> {
-        let forward: Vec<f64> = norms.iter().rev().copied().collect();
-        forward.chunks(width).map(|group| group.iter().sum::<f64>() / group.len() as f64).collect()
-    };
     page::Gradients {
         layers: probe.layers.iter().map(|layer| layer.name.clone()).collect(),
-        steps,
-        norms: probe.layers.iter().map(|layer| row(&layer.gradient)).collect(),
+        steps: probe.layers.first().map_or(0, |layer| layer.gradient.len()),
+        norms: probe.layers.iter().map(|layer| layer.gradient.iter().rev().copied().collect()).collect(),
     }
 }
 
@@ -109,14 +131,22 @@ fn gates(probe: &Probe) -> Vec<page::GateHistogram> {
     all.map(histogram).collect()
 }
 
-/// A change in a few words.
-fn words(cause: Cause, fix: &Fix) -> String {
-    let mut parts: Vec<String> = fix
-        .unset
-        .iter()
-        .filter(|key| !fix.set.keys().any(|set| set.starts_with(key.as_str())))
-        .map(|key| format!("without {key}"))
-        .collect();
-    parts.extend(fix.set.iter().map(|(key, value)| format!("{key} = {value}")));
-    format!("{cause}: {}", parts.join(", "))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_review_claims_no_more_than_it_sees() {
+        let seen = |has_log, has_model| {
+            let seen = Cause::ALL.iter().copied().filter(move |cause| can_be_read(*cause, has_log, has_model));
+            seen.collect::<Vec<_>>()
+        };
+        let data = seen(false, false);
+        assert!(data.contains(&Cause::SplitLeak) && data.iter().all(|cause| cause.kind() == Kind::Data));
+        let log = seen(true, false);
+        assert!(log.contains(&Cause::LearningRateHigh) && !log.contains(&Cause::GatesSaturated));
+        let model = seen(true, true);
+        assert!(model.contains(&Cause::GatesSaturated) && !model.contains(&Cause::CannotOverfit));
+        assert!(!model.contains(&Cause::LabelsUnrelated));
+    }
 }

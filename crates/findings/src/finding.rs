@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use toml_edit::ser::ValueSerializer;
 
 use crate::Cause;
 
@@ -72,6 +73,37 @@ impl Fix {
     pub fn changes_configuration(&self) -> bool {
         !self.set.is_empty() || !self.unset.is_empty()
     }
+
+    /// The change, one line for each key, as somebody makes it in an editor: `under [training], in optimizer: learning_rate =
+    /// 0.001`. No line is TOML to be pasted: only who sees the file knows whether the table is there already, and where. The
+    /// advice is not among the lines.
+    pub fn lines(&self) -> Vec<String> {
+        let (gone, set): (Vec<_>, Vec<_>) = self.set.iter().partition(|(_, value)| value.is_null());
+        let gone = self.unset.iter().chain(gone.into_iter().map(|(key, _)| key)).map(|key| {
+            let anew =
+                set.iter().any(|(set, _)| set.strip_prefix(key.as_str()).is_some_and(|rest| rest.starts_with('.')));
+            let (place, name) = place(key);
+            format!("{place}take out {name}{}", if anew { " as it is" } else { "" })
+        });
+        let set = set.iter().map(|(key, value)| {
+            let (place, name) = place(key);
+            // What TOML cannot say is better shown somehow than left out.
+            let value =
+                value.serialize(ValueSerializer::new()).map_or_else(|_| value.to_string(), |value| value.to_string());
+            format!("{place}{name} = {}", value.trim())
+        });
+        gone.chain(set).collect()
+    }
+}
+
+/// Where a dotted key is written, and its name there.
+fn place(key: &str) -> (String, &str) {
+    let Some((tables, name)) = key.rsplit_once('.') else { return ("at the top: ".into(), key) };
+    let place = match tables.split_once('.') {
+        Some((section, inner)) => format!("under [{section}], in {inner}: "),
+        None => format!("under [{tables}]: "),
+    };
+    (place, name)
 }
 
 /// One thing that is wrong.
@@ -98,4 +130,49 @@ pub fn rank(findings: &mut Vec<Finding>) {
     findings.sort_by(|a, b| b.confidence.cmp(&a.confidence).then(b.score.total_cmp(&a.score)).then(a.id.cmp(&b.id)));
     let mut seen = std::collections::BTreeSet::new();
     findings.retain(|finding| seen.insert(finding.id));
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_fix_is_lines_that_a_person_can_follow() {
+        let fix = Fix::unset("training.schedule")
+            .with_unset("training.loss")
+            .and("training.optimizer.learning_rate", 0.005)
+            .and("training.batch", 64)
+            .and("training.loss.kind", "cross_entropy")
+            .and("model.hidden", json!([32, 16]))
+            .and("data.labels", json!(["a \"b\"", "c"]))
+            .and("data.padding", Value::Null)
+            .and("scaler", json!({"kind": "standard"}))
+            .with_advice("record more");
+        let mut lines = fix.lines();
+        // What is taken out comes first, or it would take what is new with it.
+        assert_eq!(
+            lines[..3],
+            [
+                "under [training]: take out schedule",
+                "under [training]: take out loss as it is",
+                "under [data]: take out padding"
+            ]
+        );
+        lines.drain(..3);
+        lines.sort();
+        assert_eq!(
+            lines,
+            [
+                "at the top: scaler = { kind = \"standard\" }",
+                "under [data]: labels = ['a \"b\"', \"c\"]",
+                "under [model]: hidden = [32, 16]",
+                "under [training], in loss: kind = \"cross_entropy\"",
+                "under [training], in optimizer: learning_rate = 0.005",
+                "under [training]: batch = 64",
+            ]
+        );
+        assert!(Fix::advice("record more").lines().is_empty());
+    }
 }

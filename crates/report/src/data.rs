@@ -17,15 +17,22 @@ pub struct Report {
     pub state: String,
     /// Names and values in this order: cell, units, parameters, data, device, time, metrics.
     pub facts: Vec<(String, String)>,
-    /// What is wrong, the supposed root cause first ([`emberloop_findings::rank`]).
+    /// What is wrong, the likeliest cause first ([`emberloop_findings::rank`]).
     pub findings: Vec<Finding>,
-    /// What was looked for, found or not: where `findings` is empty the page lists it. Empty: nothing was looked for.
+    /// What was looked for, found or not: the page lists what was not found. Empty: nothing was looked for.
     pub looked_for: Vec<Cause>,
+    /// Whether nothing was trained to find out: data, log and model were only looked at.
+    pub only_read: bool,
+    /// Sentences that say how far the findings can be trusted, such as on what part of the data they rest; right under their
+    /// heading.
+    pub limits: Vec<String>,
+    /// What the fixes came to, all together, where they were applied.
+    pub mended: Option<Mended>,
     /// The course of the training; epochs in rising order.
     pub epochs: Vec<Epoch>,
     /// The epoch (as in [`Epoch::epoch`]) whose parameters were kept.
     pub kept_epoch: Option<usize>,
-    /// How the gradient fades or grows over the steps of a sequence.
+    /// How the gradient fades or grows from step to step of a sequence.
     pub gradients: Option<Gradients>,
     /// How open the gates stand.
     pub gates: Vec<GateHistogram>,
@@ -54,14 +61,17 @@ pub struct Epoch {
     pub gradient_norm: f64,
 }
 
-/// Norms of the loss's gradient with respect to each layer's state, step by step.
+/// Norms of the loss's gradient with respect to what each layer reads, step by step.
+///
+/// Sequences differ in length; they are aligned at their ends, for both directions. So each column is so many steps before the
+/// end.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Gradients {
-    /// Names, the layer next to the input first.
+    /// Names, the layer next to the input first. One that contains "reverse" is of a direction that reads the end first.
     pub layers: Vec<String>,
-    /// Steps of the sequence; the columns of `norms` share them evenly if they are fewer.
+    /// Steps of the longest sequence.
     pub steps: usize,
-    /// A row for each layer, a column for each step or group of steps, the first step first.
+    /// A row for each layer, a column for each step, the last step last. The page puts steps together where they are many.
     #[serde(with = "number::table")]
     pub norms: Vec<Vec<f64>>,
 }
@@ -95,14 +105,31 @@ pub struct Confusion {
 /// A short training with one thing changed, beside one without.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
-    /// What was changed.
+    /// What was changed, in words ([`emberloop_findings::Fix::lines`]).
     pub what: String,
-    /// The metric's name.
+    /// What the change would mend, if it is what is wrong.
+    pub suspected: Option<Cause>,
+    /// The metric's name; the larger, the better.
     pub metric: String,
     /// Its value without the change.
     #[serde(with = "number")]
     pub before: f64,
     /// Its value with the change.
+    #[serde(with = "number")]
+    pub after: f64,
+}
+
+/// A training with everything mended that is known to help, beside one without.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Mended {
+    /// What was changed, in words, a line for each key.
+    pub what: Vec<String>,
+    /// The metric's name; the larger, the better.
+    pub metric: String,
+    /// Its value as configured.
+    #[serde(with = "number")]
+    pub before: f64,
+    /// Its value mended.
     #[serde(with = "number")]
     pub after: f64,
 }

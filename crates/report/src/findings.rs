@@ -1,29 +1,31 @@
-//! What is wrong, in words, with the evidence and the lines that mend it.
+//! What is wrong, in words, with the evidence and the change that mends it.
 
 use emberloop_findings::{Cause, Confidence, Finding, Fix};
 use maud::{Markup, html};
-use serde::Serialize;
-use serde_json::Value;
-use toml_edit::ser::ValueSerializer;
-use toml_edit::{DocumentMut, Item, Table};
 
-use crate::Report;
 use crate::text::{sentence, value, words};
+use crate::{Report, trials};
 
 /// The section.
 pub fn section(report: &Report) -> Markup {
     html! {
         section #findings {
             h2 { "What was found" }
+            @for limit in &report.limits { p.limit { (sentence(limit)) } }
+            @if let Some(mended) = &report.mended { (trials::mended(mended)) }
             @if report.findings.is_empty() {
-                (nothing(&report.looked_for))
+                (nothing(report))
             } @else {
                 @for (place, finding) in report.findings.iter().enumerate() { (card(place, finding)) }
+                (how_to_mend(report))
                 @let others: Vec<Cause> = report.looked_for.iter().copied()
                     .filter(|cause| report.findings.iter().all(|finding| finding.id != *cause)).collect();
                 @if !others.is_empty() {
                     details {
-                        summary { "Looked for and not found: " (others.len()) " other causes" }
+                        summary {
+                            "Looked for and not found" @if report.only_read { " without training again" } ": "
+                            (others.len()) @if others.len() == 1 { " other cause" } @else { " other causes" }
+                        }
                         (list(&others))
                     }
                 }
@@ -32,15 +34,35 @@ pub fn section(report: &Report) -> Markup {
     }
 }
 
-fn nothing(looked_for: &[Cause]) -> Markup {
+fn nothing(report: &Report) -> Markup {
+    let causes = &report.looked_for;
     html! {
-        @if looked_for.is_empty() {
+        @if causes.is_empty() {
             p.card { "Nothing was looked for: this training was not examined." }
         } @else {
-            div.card.good {
-                p { strong { "Nothing was found." } " None of these " (looked_for.len()) " causes shows:" }
-                (list(looked_for))
+            div.card .good[!report.only_read] {
+                p {
+                    strong {
+                        "Nothing that the doctor knows was found" @if report.only_read { " without training again" } "."
+                    }
+                    @if causes.len() == 1 { " This cause does not show:" } @else { " None of these " (causes.len()) " causes shows:" }
+                }
+                (list(causes))
+                @if report.only_read {
+                    p { "Other causes show only where changes are tried out: " code { "emberloop doctor CONFIG" } " does that." }
+                }
             }
+        }
+    }
+}
+
+/// The program makes the change better than a person: it knows what the file has.
+fn how_to_mend(report: &Report) -> Markup {
+    let mends = |finding: &Finding| finding.confidence > Confidence::Low && finding.fix.changes_configuration();
+    html! {
+        @if report.mended.is_none() && report.findings.iter().any(mends) {
+            p { code { "emberloop doctor CONFIG --fix" } " tries what mends the likeliest causes, and writes what trains best into a "
+                "copy of the configuration." }
         }
     }
 }
@@ -55,10 +77,18 @@ fn card(place: usize, finding: &Finding) -> Markup {
         Confidence::Medium => ("medium", "medium confidence"),
         Confidence::Low => ("low", "low confidence"),
     };
+    // What is only worth a look is no cause, even where nothing else was found.
+    let root = place == 0 && finding.confidence > Confidence::Low;
     html! {
         article.card.finding.(class) {
             p.over {
-                @if place == 0 { "Supposed root cause" } @else { "No. " (place + 1) }
+                @if root {
+                    "Supposed root cause"
+                } @else if finding.confidence == Confidence::Low {
+                    "Worth a look"
+                } @else {
+                    "No. " (place + 1)
+                }
                 " · " (sure) " · " code { (finding.id.id()) }
             }
             h3 { (sentence(finding.id.title())) }
@@ -80,74 +110,13 @@ fn card(place: usize, finding: &Finding) -> Markup {
 }
 
 fn fix(fix: &Fix) -> Markup {
-    let lines = toml(fix);
+    let lines = fix.lines();
     html! {
         @if !lines.is_empty() || !fix.advice.is_empty() {
             div.fix {
                 p { strong { "What mends it" } @if !fix.advice.is_empty() { ": " (fix.advice) } }
-                @if !lines.is_empty() { pre tabindex="0" { code { (lines) } } }
+                (trials::lines(&lines))
             }
         }
-    }
-}
-
-/// The change as lines of a configuration: tables with their keys, and a comment for what goes.
-fn toml(fix: &Fix) -> String {
-    let mut document = DocumentMut::new();
-    // What cannot be written as TOML is better shown somehow than left out.
-    let mut odd = String::new();
-    for (key, value) in &fix.set {
-        if insert(&mut document, key, value).is_none() {
-            odd.push_str(&format!("# {key} = {value}\n"));
-        }
-    }
-    let gone: String = fix.unset.iter().map(|key| format!("# remove {key}\n")).collect();
-    format!("{gone}{odd}{document}").trim_end().into()
-}
-
-/// Sets a dotted key; `None` if TOML has no such value or the key leads through one that is no table.
-fn insert(document: &mut DocumentMut, key: &str, value: &Value) -> Option<()> {
-    let value = value.serialize(ValueSerializer::new()).ok()?;
-    let mut parents: Vec<&str> = key.split('.').collect();
-    let last = parents.pop()?;
-    let mut table = document.as_table_mut();
-    for parent in parents {
-        let new = || {
-            let mut table = Table::new();
-            table.set_implicit(true);
-            Item::Table(table)
-        };
-        table = table.entry(parent).or_insert_with(new).as_table_mut()?;
-    }
-    table.insert(last, toml_edit::value(value));
-    Some(())
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_fix_is_lines_of_a_configuration() {
-        let change = Fix::set("training.optimizer.learning_rate", 0.001)
-            .and("training.batch", 64)
-            .and("model.hidden", json!([32, 32]))
-            .and("data.labels", json!(["a \"b\"", "c"]))
-            .and("scaler", json!({"kind": "standard"}))
-            .and("model.odd", Value::Null);
-        let mut change = change;
-        change.unset.push("training.clip".into());
-        let text = toml(&change);
-        let read: DocumentMut = text.parse().unwrap();
-        assert_eq!(read["training"]["optimizer"]["learning_rate"].as_float(), Some(0.001), "{text}");
-        assert_eq!(read["training"]["batch"].as_integer(), Some(64), "{text}");
-        assert_eq!(read["model"]["hidden"].as_array().map(|units| units.len()), Some(2), "{text}");
-        assert_eq!(read["data"]["labels"][0].as_str(), Some("a \"b\""), "{text}");
-        assert_eq!(read["scaler"]["kind"].as_str(), Some("standard"), "{text}");
-        assert!(text.starts_with("# remove training.clip\n# model.odd = null\n"), "{text}");
-        assert!(text.contains("[training.optimizer]\nlearning_rate = 0.001"), "{text}");
-        assert_eq!(toml(&Fix::advice("record more")), "");
     }
 }

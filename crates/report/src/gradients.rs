@@ -25,11 +25,20 @@ pub fn section(gradients: &Gradients) -> Markup {
     let high = finite.iter().copied().fold(0.0, f64::max);
     let height = gradients.norms.len() as i32 * ROW + FOOT;
     let description = format!("Gradient norm of {} layers over {} steps", gradients.norms.len(), gradients.steps);
+    let (reverse, forward): (Vec<&String>, Vec<&String>) =
+        gradients.layers.iter().partition(|layer| layer.contains("reverse"));
     html! {
         section #gradients {
             h2 { "Gradient by layer and step" }
-            p { "How much of the loss's gradient reaches the state of each layer at each step of a sequence. Even colours are "
-                "good; one that fades towards the first steps vanishes, one that glows there explodes." }
+            p { "How much of the loss's gradient reaches what each layer reads, at each step; sequences are aligned at their ends."
+                @if !forward.is_empty() {
+                    " Even colours are good; one that fades towards the first steps vanishes, one that glows there explodes."
+                }
+                @if !reverse.is_empty() {
+                    @if !forward.is_empty() { " This is not so for " } @else { " Mind " }
+                    "the reverse direction, which reads the end first."
+                }
+            }
             @if finite.is_empty() {
                 p.note { "No norm was recorded that is finite and above 0." }
             } @else {
@@ -60,11 +69,14 @@ fn draw(area: &Area, gradients: &Gradients, low: f64, high: f64) -> Drawn {
         }
     }
     let bottom = gradients.norms.len() as i32 * ROW + 2 * FINE;
-    area.draw(&Text::new("first step", (0, bottom), text_style()))?;
-    let last = if gradients.steps == 1 { "1 step".into() } else { format!("step {}", gradients.steps) };
+    match gradients.steps {
+        0 | 1 => (),
+        2 => area.draw(&Text::new("1 step before the end", (0, bottom), text_style()))?,
+        steps => area.draw(&Text::new(format!("{} steps before the end", steps - 1), (0, bottom), text_style()))?,
+    }
     // plotters would guess the width of the text; the anchor needs no guess.
     use plotters::style::text_anchor::{HPos, Pos, VPos};
-    area.draw(&Text::new(last, (WIDTH, bottom), text_style().pos(Pos::new(HPos::Right, VPos::Top))))?;
+    area.draw(&Text::new("end", (WIDTH, bottom), text_style().pos(Pos::new(HPos::Right, VPos::Top))))?;
     Ok(())
 }
 
@@ -108,7 +120,7 @@ fn table(gradients: &Gradients) -> Markup {
             div.scroll tabindex="0" {
                 table.numbers {
                     thead { tr {
-                        th scope="col" { "from step" }
+                        th scope="col" { "steps before the end" }
                         @for (row, _) in gradients.norms.iter().enumerate() {
                             th scope="col" { @if let Some(name) = gradients.layers.get(row) { (name) } @else { "layer " (row) } }
                         }
@@ -117,7 +129,7 @@ fn table(gradients: &Gradients) -> Markup {
                         @let rows: Vec<Vec<f64>> = gradients.norms.iter().map(|norms| binned(norms, MOST_COLUMNS)).collect();
                         @for column in 0..columns {
                             tr {
-                                td { (gradients.steps * column / columns + 1) }
+                                td { (before_the_end(gradients.steps, column, columns)) }
                                 @for row in &rows { td { @if let Some(norm) = row.get(column) { (number(*norm)) } } }
                             }
                         }
@@ -128,9 +140,43 @@ fn table(gradients: &Gradients) -> Markup {
     }
 }
 
+/// How far before the end the steps of a column are: "12–10", or "0" for the last step alone.
+fn before_the_end(steps: usize, column: usize, columns: usize) -> String {
+    let before = |place: usize| steps.saturating_sub(1 + place);
+    let (first, last) = (steps * column / columns, (steps * (column + 1) / columns).saturating_sub(1));
+    match last > first {
+        true => format!("{}–{}", before(first), before(last)),
+        false => before(first).to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn steps_are_counted_from_the_end() {
+        assert_eq!([0, 1, 2].map(|column| before_the_end(3, column, 3)), ["2", "1", "0"]);
+        assert_eq!([0, 1, 2].map(|column| before_the_end(7, column, 3)), ["6–5", "4–3", "2–0"]);
+        // Rows that do not fit the number of steps are drawn all the same.
+        assert_eq!(before_the_end(0, 5, 9), "0");
+    }
+
+    #[test]
+    fn what_is_said_of_the_first_steps_is_not_said_of_the_reverse_direction() {
+        let text = |layers: &[&str]| {
+            let layers: Vec<String> = layers.iter().map(|layer| (*layer).into()).collect();
+            let norms = vec![vec![1e-3, 1.0]; layers.len()];
+            section(&Gradients { layers, steps: 2, norms }).into_string()
+        };
+        let one = text(&["layer 1"]);
+        assert!(one.contains("fades towards the first steps") && !one.contains("reverse"), "{one}");
+        assert!(one.contains("1 step before the end"), "{one}");
+        let both = text(&["layer 1", "layer 1, reverse"]);
+        assert!(both.contains("fades towards the first steps") && both.contains("not so for the reverse"), "{both}");
+        let reverse = text(&["layer 1, reverse"]);
+        assert!(!reverse.contains("fades towards") && reverse.contains("reads the end first"), "{reverse}");
+    }
 
     #[test]
     fn levels_span_the_range_and_leave_out_what_has_none() {

@@ -13,8 +13,9 @@ mod number;
 mod page;
 mod plot;
 mod text;
+mod trials;
 
-pub use data::{Confusion, Epoch, GateHistogram, Gradients, Report, Trial};
+pub use data::{Confusion, Epoch, GateHistogram, Gradients, Mended, Report, Trial};
 
 /// The page, a whole HTML file. It depends on nothing but the report: the same report, the same bytes.
 pub fn html(report: &Report) -> String {

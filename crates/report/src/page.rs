@@ -2,8 +2,7 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::text::{number, words};
-use crate::{Report, Trial, confusion, curves, findings, gates, gradients};
+use crate::{Report, confusion, curves, findings, gates, gradients, trials};
 
 /// Everything that the page looks like.
 const STYLE: &str = include_str!("style.css");
@@ -34,7 +33,7 @@ pub fn page(report: &Report) -> Markup {
                 }
                 main {
                     (findings::section(report))
-                    @if !report.trials.is_empty() { (trials(&report.trials)) }
+                    @if !report.trials.is_empty() { (trials::section(&report.trials)) }
                     @if !report.facts.is_empty() { (facts(&report.facts)) }
                     (curves::section(report))
                     @if let Some(gradients) = &report.gradients { (gradients::section(gradients)) }
@@ -54,39 +53,6 @@ fn facts(facts: &[(String, String)]) -> Markup {
             dl.facts { @for (name, value) in facts { div { dt { (name) } dd { (value) } } } }
         }
     }
-}
-
-fn trials(trials: &[Trial]) -> Markup {
-    html! {
-        section #trials {
-            h2 { "Tried out" }
-            p { "Short trainings with one thing changed, beside one without the change." }
-            div.scroll tabindex="0" {
-                table.numbers {
-                    thead { tr {
-                        th scope="col" { "change" }
-                        th.name scope="col" { "metric" }
-                        @for name in ["without", "with"] { th scope="col" { (name) } }
-                    } }
-                    tbody {
-                        @for trial in trials {
-                            tr {
-                                th scope="row" { (breakable(&trial.what)) }
-                                td.name { (words(&trial.metric)) }
-                                td { (number(trial.before)) }
-                                td { (number(trial.after)) }
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Keys break at their dots before they break within a word.
-fn breakable(text: &str) -> Markup {
-    html! { @for part in text.split_inclusive(['.', '_', '/']) { (part) wbr; } }
 }
 
 fn notes(notes: &[String]) -> Markup {

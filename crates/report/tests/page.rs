@@ -55,20 +55,55 @@ fn findings_come_first_and_carry_their_fix() {
     let first = page.find("Supposed root cause").unwrap();
     assert!(first < page.find("<h3>The classes are very uneven").unwrap());
     assert!(page[first..].contains("<code>learning-rate-high</code>"));
-    assert!(page.contains("[training.optimizer]\nlearning_rate = 0.003"), "{page}");
-    assert!(page.contains("# remove training.accumulate"));
+    assert!(page.contains("under [training], in optimizer: learning_rate = 0.003"), "{page}");
+    assert!(page.contains("under [training]: take out accumulate"));
+    assert!(page.contains("emberloop doctor CONFIG --fix"));
+    // How far it can be trusted is read before what is said.
+    let limit = page.find("Examined on 15 % of the training sequences and 3 of 60 epochs").unwrap();
+    assert!(page.find("What was found").unwrap() < limit && limit < first);
+}
+
+#[test]
+fn what_is_only_worth_a_look_is_no_root_cause() {
+    let mut report = samples::usual();
+    report.findings.drain(..2);
+    let page = html(&report);
+    assert!(page.contains("Worth a look · low confidence") && !page.contains("root cause"));
+    // Nor would --fix touch it.
+    assert!(!page.contains("--fix"));
+}
+
+#[test]
+fn what_was_tried_and_mended_has_a_headline() {
+    let page = html(&samples::mended());
+    assert!(
+        page.contains("Validation skill <b>0.2155 → 0.93</b> with this change: under [training], in optimizer"),
+        "{page}"
+    );
+    assert!(page.contains("suspected: the learning rate is too high"));
+    assert!(page.contains("Mended: val accuracy <b>0.2155 → 0.93</b>"));
+    assert!(page.find("Mended:").unwrap() < page.find("Supposed root cause").unwrap());
+    let mut worse = samples::mended();
+    worse.mended.as_mut().unwrap().after = 0.1;
+    let page = html(&worse);
+    assert!(page.contains("The fixes did not help: val accuracy <b>0.2155 → 0.1</b>") && !page.contains("Mended:"));
 }
 
 #[test]
 fn nothing_found_is_said_with_what_was_looked_for() {
     let page = html(&samples::nothing_found());
     assert!(
-        page.contains("Nothing was found.") && page.contains(&format!("None of these {} causes", Cause::ALL.len()))
+        page.contains("Nothing that the doctor knows was found.")
+            && page.contains(&format!("None of these {} causes", Cause::ALL.len()))
     );
     assert!(Cause::ALL.iter().all(|cause| page.contains(cause.title())));
-    // Not to have looked is another thing.
+    // To have tried nothing is another thing.
+    let page = html(&samples::only_read());
+    assert!(page.contains("Nothing that the doctor knows was found without training again."));
+    assert!(page.contains("None of these 20 causes") && page.contains("emberloop doctor CONFIG"));
+    // Not to have looked is yet another.
     let page = html(&Report::default());
-    assert!(page.contains("Nothing was looked for") && !page.contains("Nothing was found"));
+    assert!(page.contains("Nothing was looked for") && !page.contains("was found."));
 }
 
 #[test]

@@ -1,14 +1,15 @@
 //! The page in a real browser, on a phone and on a desk, by day and by night, without a network.
 //!
 //! Needs Chromium: `EMBERLOOP_BROWSER`, or one of the usual names in the path. Without one the tests are reported as
-//! ignored, with the reason; `EMBERLOOP_REQUIRE_BROWSER=1` makes that a failure.
+//! ignored, with the reason; `EMBERLOOP_REQUIRE_BROWSER=1` makes that a failure. The pages of a folder that
+//! `EMBERLOOP_REPORTS` names are looked at, too: what `emberloop` wrote, and no sample.
 
 mod chromium;
 #[path = "../samples/mod.rs"]
 mod samples;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use chromium::Chromium;
@@ -29,18 +30,33 @@ fn main() -> ExitCode {
     ];
     let browser = chromium::find();
     let required = std::env::var("EMBERLOOP_REQUIRE_BROWSER").is_ok_and(|value| value == "1");
-    let trials = tests.map(|(name, test)| match browser.clone() {
-        Ok(browser) => Trial::test(name, move || {
-            test(&browser);
+    let mut trials = tests
+        .into_iter()
+        .map(|(name, test)| match browser.clone() {
+            Ok(browser) => Trial::test(name, move || {
+                test(&browser);
+                Ok(())
+            }),
+            Err(reason) if required => Trial::test(name, move || Err(reason.into())),
+            Err(reason) => {
+                println!("SKIPPED: {reason}");
+                Trial::test(name, || Ok(())).with_kind(reason).with_ignored_flag(true)
+            }
+        })
+        .collect::<Vec<_>>();
+    let name = "pages_of_real_runs_fit_every_window_and_fetch_nothing";
+    trials.push(match (std::env::var_os("EMBERLOOP_REPORTS").map(PathBuf::from), browser) {
+        (Some(folder), Ok(browser)) => Trial::test(name, move || {
+            pages_of_real_runs_fit_every_window_and_fetch_nothing(&browser, &folder);
             Ok(())
         }),
-        Err(reason) if required => Trial::test(name, move || Err(reason.into())),
-        Err(reason) => {
-            println!("SKIPPED: {reason}");
-            Trial::test(name, || Ok(())).with_kind(reason).with_ignored_flag(true)
+        // Whoever names a folder wants it looked at.
+        (Some(_), Err(reason)) => Trial::test(name, move || Err(reason.into())),
+        (None, _) => {
+            Trial::test(name, || Ok(())).with_kind("EMBERLOOP_REPORTS names no folder").with_ignored_flag(true)
         }
     });
-    libtest_mimic::run(&Arguments::from_args(), trials.into()).exit_code()
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
 fn every_page_fits_every_window_and_fetches_nothing(program: &Path) {
@@ -70,6 +86,35 @@ fn every_page_fits_every_window_and_fetches_nothing(program: &Path) {
                     plots >= if report.epochs.is_empty() { 0 } else { 3 + report.gates.len() / 2 },
                     "{name}: {plots}"
                 );
+            }
+        }
+    }
+}
+
+fn pages_of_real_runs_fit_every_window_and_fetch_nothing(program: &Path, folder: &Path) {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "html"));
+    files.sort();
+    assert!(!files.is_empty(), "{}: no page ends in .html", folder.display());
+    let mut browser = Chromium::start(program);
+    for file in files {
+        let file = file.canonicalize().unwrap();
+        for window in WINDOWS {
+            for scheme in SCHEMES {
+                let seen = look(&mut browser, &file, window, scheme);
+                let problems = problems(&seen, window);
+                assert!(problems.is_empty(), "{} at {window:?}, {scheme}: {problems:#?}", file.display());
+                assert_eq!(seen["headings"][0], "What was found", "{}", file.display());
+                assert!(
+                    seen["top_of_findings"].as_f64().unwrap() < f64::from(window.1),
+                    "{}: {}",
+                    file.display(),
+                    seen["top_of_findings"]
+                );
+                // A training has at least its loss and the norm of its gradient.
+                let plots = seen["svgs"].as_array().unwrap().len();
+                assert!(plots >= 2, "{}: {plots} plots", file.display());
             }
         }
     }

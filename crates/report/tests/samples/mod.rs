@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use emberloop_findings::{Cause, Confidence, Finding, Fix};
-use emberloop_report::{Confusion, Epoch, GateHistogram, Gradients, Report, Trial};
+use emberloop_report::{Confusion, Epoch, GateHistogram, Gradients, Mended, Report, Trial};
 use serde_json::json;
 
 /// All of them by name.
@@ -12,6 +12,8 @@ pub fn all() -> Vec<(&'static str, Report)> {
         ("usual", usual()),
         ("regression", regression()),
         ("nothing found", nothing_found()),
+        ("only read", only_read()),
+        ("mended", mended()),
         ("empty", Report::default()),
         ("one epoch", one_epoch()),
         ("diverged", diverged()),
@@ -64,6 +66,9 @@ pub fn usual() -> Report {
         facts: facts(),
         findings,
         looked_for: Cause::ALL.to_vec(),
+        only_read: false,
+        limits: vec!["examined on 15 % of the training sequences and 3 of 60 epochs, to be done in time".into()],
+        mended: None,
         epochs: epochs(40, &["loss", "accuracy", "balanced_accuracy", "macro_f1"]),
         kept_epoch: Some(31),
         gradients: Some(gradients(&["rnn.l0", "rnn.l1"], 29)),
@@ -71,12 +76,19 @@ pub fn usual() -> Report {
         confusion: Some(confusion(9)),
         trials: vec![
             Trial {
-                what: "training.optimizer.learning_rate = 0.003".into(),
-                metric: "val_accuracy".into(),
+                what: "under [training], in optimizer: learning_rate = 0.003".into(),
+                suspected: Some(Cause::LearningRateHigh),
+                metric: "validation skill".into(),
                 before: 0.2155,
                 after: 0.93,
             },
-            Trial { what: "one batch by heart".into(), metric: "loss".into(), before: 2.2, after: f64::NAN },
+            Trial {
+                what: "under [training]: take out accumulate".into(),
+                suspected: None,
+                metric: "validation skill".into(),
+                before: 0.2155,
+                after: f64::NAN,
+            },
         ],
         notes: vec!["The test split was not looked at.".into()],
     }
@@ -97,6 +109,30 @@ fn regression() -> Report {
 /// A healthy training that was examined.
 pub fn nothing_found() -> Report {
     Report { findings: Vec::new(), ..usual() }
+}
+
+/// A run that was only read, of two directions.
+pub fn only_read() -> Report {
+    Report {
+        findings: Vec::new(),
+        looked_for: Cause::ALL[..20].to_vec(),
+        only_read: true,
+        limits: Vec::new(),
+        trials: Vec::new(),
+        gradients: Some(gradients(&["layer 1", "layer 1, reverse"], 29)),
+        ..usual()
+    }
+}
+
+/// What was found is mended.
+pub fn mended() -> Report {
+    let mended = Mended {
+        what: vec!["under [training], in optimizer: learning_rate = 0.003".into()],
+        metric: "val_accuracy".into(),
+        before: 0.2155,
+        after: 0.93,
+    };
+    Report { mended: Some(mended), ..usual() }
 }
 
 fn one_epoch() -> Report {
@@ -156,6 +192,9 @@ pub fn hostile() -> Report {
         epoch.metrics.insert(format!("val_{script}"), 1.0);
         epoch.metrics.insert(long.clone(), -1.0);
     }
+    report.limits.push(format!("{script} {long}"));
+    report.mended =
+        Some(Mended { what: vec![script.into(), long.clone()], metric: script.into(), before: 1.0, after: f64::NAN });
     report.trials[0].what = long.clone();
     report.trials[0].metric = script.into();
     report.notes.push(format!("{script} {long}"));
