@@ -105,7 +105,8 @@ impl Doctor {
         let run = default_path(&self.what);
         let title = run.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let path = self.report.clone().unwrap_or_else(|| run.with_file_name(format!("{title}-doctor.html")));
-        let page = examination.page(&splits.validation);
+        let mut page = examination.page(&splits.validation);
+        page.mended = mended.as_ref().map(|mended| mended.page("validation skill"));
         // What was found is worth more than its page or its file: it is said first.
         let page = page::write_page(&path, page, title, "examined", &config, None);
         let fixed = mended.map(|mended| write_fixed(&self.what, &config, &Change::from(&mended))).transpose();
@@ -169,12 +170,14 @@ impl Doctor {
         let title = run.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let path = self.report.unwrap_or_else(|| run.join(page::PAGE_FILE));
         let metrics = checkpoint.as_ref().map(|checkpoint| &checkpoint.metadata.metrics);
-        page::write_page(&path, review.page(&splits.validation), title, state, &config, metrics)?;
-        let notes = [format!(
+        let notes = vec![format!(
             "{state}, {} epochs; a run is only read: emberloop doctor {} trains to find out more",
             history.len(),
             output::quote_path(&config.path)
         )];
+        let mut page = review.page(&splits.validation);
+        page.limits.clone_from(&notes);
+        page::write_page(&path, page, title, state, &config, metrics)?;
         if json {
             return output::print_json(&Report {
                 findings: &review.findings,
@@ -364,10 +367,8 @@ fn fixed_text(fixed: Option<&Fixed>) -> String {
     )
 }
 
-/// A fix as lines of a configuration, and words.
+/// A fix as lines that a person can follow, and words.
 fn fix_lines(fix: &Fix) -> Vec<String> {
-    let unset = fix.unset.iter().map(|key| format!("take out {key}"));
-    let set = fix.set.iter().map(|(key, value)| format!("{key} = {value}"));
     let advice = Some(&fix.advice).filter(|advice| !advice.is_empty()).cloned();
-    unset.chain(set).chain(advice).collect()
+    fix.lines().into_iter().chain(advice).collect()
 }
