@@ -116,8 +116,7 @@ pub fn train_into_folder(
     let outcome = into_log(&folder, config_path, how, |display| train(&config, &splits, &options, display))
         .inspect_err(|_| folder.abandon())
         .map_err(|error| again.explain(error))?;
-    finish(&folder, &outcome).with_context(|| again.kept())?;
-    // The model is written: what is said about it must not fail the training.
+    // Before the model, so that a kill leaves either a run to resume or all of it. It must not fail the training.
     let reviewed = Instant::now();
     let review = emberloop_doctor::review(&config, &splits, &outcome.history, Some(&outcome.checkpoint), data);
     checks += reviewed.elapsed();
@@ -129,6 +128,7 @@ pub fn train_into_folder(
     if let Err(error) = &page {
         output::message(&format!("note: no report: {}", output::one_line(error)));
     }
+    finish(&folder, &outcome).with_context(|| again.kept())?;
     for note in &outcome.notes {
         output::message(&format!("note: {note}"));
     }

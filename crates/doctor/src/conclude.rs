@@ -300,3 +300,53 @@ pub fn cannot_overfit(scene: &Scene<'_>, options: &Options) -> Result<Option<Fin
     let evidence = json!({ "skill": skill, "sequences": n, "epochs": EPOCHS });
     Ok(Some(finding(Cause::CannotOverfit, Confidence::Medium, 0.3, summary, evidence, Fix::advice(advice))))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{config, score, splits, trial};
+
+    fn tried(gain: f64, before: f64) -> Tried {
+        let fix = Fix::set("model.dropout", 0.2);
+        Tried { cause: Cause::DropoutStrong, fix, train: score(0.9), validation: score(before + gain), gain }
+    }
+
+    fn suspect(strangeness: f64) -> Suspect {
+        let evidence = Map::new();
+        let fixes = vec![Fix::set("model.dropout", 0.2)];
+        Suspect { cause: Cause::DropoutStrong, strangeness, fixes, what: "much is dropped".into(), evidence }
+    }
+
+    fn confidence(strangeness: f64, gain: f64, before: f64) -> Option<Confidence> {
+        let task = Task { of: Of::Suspect(0), cause: Cause::DropoutStrong, fix: Fix::set("model.dropout", 0.2) };
+        let found = suspects(&[suspect(strangeness)], &[task], &[Some(tried(gain, before))], &trial(before, []));
+        found.first().map(|finding| finding.confidence)
+    }
+
+    #[test]
+    fn only_what_helps_is_certain() {
+        assert_eq!(confidence(0.9, 0.4, 0.3), Some(Confidence::High));
+        assert_eq!(confidence(0.9, 0.0, 0.3), Some(Confidence::Medium), "very strange, and the model is bad");
+        assert_eq!(confidence(0.9, 0.0, 0.95), Some(Confidence::Low), "very strange, and no harm");
+        assert_eq!(confidence(0.3, 0.4, 0.3), Some(Confidence::Medium), "hardly strange");
+        assert_eq!(confidence(0.3, 0.05, 0.3), None, "no more than chance");
+    }
+
+    #[test]
+    fn a_model_is_stuck_only_if_it_says_one_thing() {
+        let (config, splits) = (config(), splits(60, 30));
+        let said = |confusion: Vec<Vec<usize>>, accuracy: f64| {
+            let mut reference = trial(0.0, []);
+            reference.validation.confusion = confusion;
+            reference.validation.headline = accuracy;
+            reference.validation.n = 100;
+            let scene =
+                Scene { config: &config, epochs: 60, sequences: 60, batch: 32, splits: &splits, reference: &reference };
+            baseline(&scene, None).unwrap().summary
+        };
+        let stuck = said(vec![vec![40, 0, 0], vec![30, 0, 0], vec![30, 0, 0]], 0.4);
+        assert!(stuck.starts_with("accuracy is stuck at 0.4000 because 40.00 % of the labels are \"0\""), "{stuck}");
+        let guessing = said(vec![vec![20, 10, 10], vec![15, 10, 5], vec![10, 10, 10]], 0.4);
+        assert!(guessing.contains("nothing was learned"), "{guessing}");
+    }
+}

@@ -15,6 +15,8 @@ mod change;
 mod conclude;
 mod examine;
 mod explain;
+#[cfg(test)]
+mod fixtures;
 mod linear;
 mod mend;
 mod page;

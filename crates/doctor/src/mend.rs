@@ -1,6 +1,7 @@
 //! A configuration with what was found mended, and what that changes.
 
 use emberloop_core::{Config, TrainError};
+use emberloop_data::MissingPolicy;
 use emberloop_findings::{Cause, Confidence, Finding, Fix};
 
 use crate::change::apply;
@@ -37,7 +38,10 @@ const WORTH: f64 = 0.02;
 pub fn mend(config: &Config, examination: &Examination, options: &Options) -> Result<Option<Mended>, ExamineError> {
     let fixable = |finding: &&Finding| finding.fix.changes_configuration();
     let certain = |finding: &&Finding| finding.confidence == Confidence::High;
-    let of_data = |finding: &&Finding| certain(finding) && is_fact(finding.id);
+    // Without it no training can begin.
+    let refused =
+        |finding: &&Finding| finding.id == Cause::ValuesMissing && config.scaler.missing == MissingPolicy::Error;
+    let of_data = |finding: &&Finding| certain(finding) && (is_fact(finding.id) || refused(finding));
     let facts: Vec<&Finding> = examination.findings.iter().filter(fixable).filter(of_data).collect();
     let others = examination.findings.iter().filter(fixable).filter(|finding| !of_data(finding));
     // Without anything certain, the likeliest.
@@ -119,5 +123,34 @@ fn train(config: &Config, fix: &Fix, options: &Options) -> Result<Option<Score>,
         Ok(trial) => Ok(Some(trial.validation)),
         Err(error @ TrainError::Interrupted { .. }) => Err(error.into()),
         Err(_) => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn finding(fix: Fix) -> Finding {
+        Finding {
+            id: Cause::Padding,
+            confidence: Confidence::High,
+            summary: String::new(),
+            evidence: Default::default(),
+            explanation: String::new(),
+            fix,
+            score: 1.0,
+        }
+    }
+
+    #[test]
+    fn of_two_fixes_the_first_has_the_key() {
+        let first = finding(Fix::set("training.optimizer.learning_rate", 0.001));
+        let second = finding(Fix::set("training.optimizer.learning_rate", 0.1).and("model.dropout", 0.2));
+        let third = finding(Fix::unset("training.optimizer"));
+        let all = together(&[&first, &second, &third]);
+        assert_eq!(json!(all.set), json!({ "training.optimizer.learning_rate": 0.001, "model.dropout": 0.2 }));
+        assert!(all.unset.is_empty(), "what was set is not taken out again");
     }
 }

@@ -164,3 +164,48 @@ fn seconds(config: &Config, train: &Dataset, epochs: usize) -> f64 {
     let operations = 6.0 * steps as f64 * (architecture.parameters() - table) as f64;
     epochs as f64 * (operations / SPEED + batches as f64 * STEP)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{config, splits};
+
+    fn classes(dataset: &Dataset) -> Vec<usize> {
+        dataset.class_counts()
+    }
+
+    #[test]
+    fn what_is_held_out_is_not_trained_on() {
+        let study = Study::new(&config(), &splits(60, 0)).unwrap();
+        assert!(study.held_out);
+        assert_eq!(classes(&study.splits.train), [16, 16, 16]);
+        assert_eq!(classes(&study.splits.validation), [4, 4, 4]);
+        let names = |dataset: &Dataset| dataset.sequences.iter().map(|s| s.name.clone()).collect::<Vec<_>>();
+        let (train, validation) = (names(&study.splits.train), names(&study.splits.validation));
+        assert!(validation.iter().all(|name| !train.contains(name)));
+        assert!(!Study::new(&config(), &splits(60, 9)).unwrap().held_out);
+        assert!(!Study::new(&config(), &splits(6, 0)).unwrap().held_out, "too few to spare any");
+    }
+
+    #[test]
+    fn small_data_are_taken_whole_and_large_ones_in_part() {
+        let small = Study::new(&config(), &splits(60, 9)).unwrap();
+        assert!(small.is_whole() && small.config == config());
+        let mut large = config();
+        large.model.hidden = vec![256];
+        large.training.batch = 512;
+        let part = Study::new(&large, &splits(40_000, 999)).unwrap();
+        assert!(!part.is_whole() && part.sequences == 40_000);
+        let taken = classes(&part.splits.train);
+        assert!(taken.iter().all(|&count| count * 3 >= part.splits.train.sequences.len() - 3), "{taken:?}");
+        let steps = part.splits.train.sequences.len().div_ceil(part.config.training.batch);
+        assert!(steps >= STEPS, "{steps} steps of an epoch");
+    }
+
+    #[test]
+    fn a_sample_has_every_class_by_its_share() {
+        let some = sample(&splits(300, 0).train, 30);
+        assert_eq!(classes(&some), [10, 10, 10]);
+        assert_eq!(sample(&splits(5, 0).train, 30).sequences.len(), 5);
+    }
+}

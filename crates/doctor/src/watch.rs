@@ -21,6 +21,12 @@ pub struct Watch {
 }
 
 impl Watch {
+    /// Of these steps, for tests.
+    #[cfg(test)]
+    pub fn of_steps(steps: Vec<Step>) -> Watch {
+        Watch { steps, ..Watch::default() }
+    }
+
     /// Of a training that nobody watched, by its log: an epoch stands for each of its steps.
     pub fn of_log(history: &[EpochReport]) -> Watch {
         let step = |epoch: &EpochReport| Step {

@@ -151,3 +151,72 @@ pub fn batch_small(scene: &Scene<'_>) -> Vec<Suspect> {
     let suspect = Suspect::new(Cause::BatchSmall, 0.5, what, vec![Fix::set("training.batch", 16)]);
     vec![suspect.with("batch", step).with("gradient_norm_90_to_50", spread)]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{config, splits, trial};
+    use crate::trial::Trial;
+
+    fn found(
+        rule: fn(&Scene<'_>) -> Vec<Suspect>,
+        change: impl Fn(&mut emberloop_core::Config),
+        reference: &Trial,
+    ) -> Vec<Suspect> {
+        let (mut config, splits) = (config(), splits(300, 30));
+        change(&mut config);
+        let (epochs, batch) = (config.training.epochs, config.training.batch);
+        rule(&Scene { config: &config, epochs, sequences: 300, batch, splits: &splits, reference })
+    }
+
+    #[test]
+    fn a_gradient_that_fades_as_the_model_converges_does_not_explode() {
+        let converging = trial(1.0, (0..500).map(|step| (0.98f64.powi(step), 2.0 * 0.98f64.powi(step))));
+        assert!(found(explosion, |_| (), &converging).is_empty());
+    }
+
+    #[test]
+    fn a_spike_that_takes_the_loss_along_does() {
+        let steps = |spike: f64, after: f64| {
+            (0..100).map(move |step| if step == 60 { (0.5, spike) } else { (if step > 60 { after } else { 0.5 }, 1.0) })
+        };
+        assert_eq!(found(explosion, |_| (), &trial(0.2, steps(80.0, 3.0)))[0].cause, Cause::GradientExploding);
+        assert!(found(explosion, |_| (), &trial(0.9, steps(80.0, 0.5))).is_empty(), "no harm was done");
+        assert!(found(explosion, |_| (), &trial(0.2, steps(2.0, 3.0))).is_empty(), "no spike");
+        let clipped = |config: &mut emberloop_core::Config| config.training.clip = Some(ClipConfig::Norm(1.0));
+        assert!(found(explosion, clipped, &trial(0.2, steps(80.0, 3.0))).is_empty());
+    }
+
+    #[test]
+    fn a_rate_is_strange_by_its_optimizer() {
+        let with = |rate: f64, sgd: bool| {
+            let change = move |config: &mut emberloop_core::Config| {
+                config.training.optimizer = match sgd {
+                    false => {
+                        OptimizerConfig::Adam { learning_rate: rate, betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 }
+                    }
+                    true => {
+                        OptimizerConfig::Sgd { learning_rate: rate, momentum: 0.9, nesterov: false, weight_decay: 0.0 }
+                    }
+                };
+            };
+            found(learning_rate, change, &trial(0.5, [])).first().map(|suspect| suspect.cause)
+        };
+        assert_eq!([with(1e-3, false), with(0.1, true)], [None; 2]);
+        assert_eq!(with(0.1, false), Some(Cause::LearningRateHigh));
+        assert_eq!([with(1e-5, false), with(1e-4, true)], [Some(Cause::LearningRateLow); 2]);
+    }
+
+    #[test]
+    fn batches_are_counted_over_all_the_data() {
+        let large = |config: &mut emberloop_core::Config| config.training.batch = 300;
+        let suspect = &found(batch_large, large, &trial(0.3, []))[0];
+        assert!(suspect.strangeness > 0.9 && suspect.evidence["steps_per_epoch"] == 1, "{suspect:?}");
+        // Of 300 sequences that are trained on there are 30,000.
+        let (mut config, splits) = (config(), splits(300, 30));
+        large(&mut config);
+        let reference = &trial(0.3, []);
+        let scene = Scene { config: &config, epochs: 60, sequences: 30_000, batch: 300, splits: &splits, reference };
+        assert!(batch_large(&scene).is_empty());
+    }
+}
