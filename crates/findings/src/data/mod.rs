@@ -48,7 +48,7 @@ pub fn examine(
     findings.extend(channels::duplicate(&view));
     findings.extend(channels::missing(&view));
     findings.extend(trailing::padding(&view));
-    findings.extend(trailing::lengths(&view)?);
+    findings.extend(trailing::lengths(&view));
     findings.extend(split::leak(&view)?);
     rank(&mut findings);
     Ok(findings)

@@ -68,6 +68,11 @@ fn npy<T: npyz::AutoSerialize + Clone>(shape: &[u64], items: &[T]) -> Vec<u8> {
 impl Made {
     fn findings(&self, table: &str, scaler: &str) -> Vec<Finding> {
         let folder = tempfile::tempdir().unwrap();
+        self.write(&folder.path().join("d.npz"));
+        examined(&format!("train='d.npz'\n{table}"), scaler, folder.path(), false)
+    }
+
+    fn write(&self, file: &Path) {
         let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
         let count = self.y.len() as u64;
         let steps = self.x.len() as u64 / count / CHANNELS as u64;
@@ -77,8 +82,7 @@ impl Made {
             archive.start_file(format!("{name}.npy"), zip::write::SimpleFileOptions::default()).unwrap();
             archive.write_all(&bytes).unwrap();
         }
-        std::fs::write(folder.path().join("d.npz"), archive.finish().unwrap().into_inner()).unwrap();
-        examined(&format!("train='d.npz'\n{table}"), scaler, folder.path(), false)
+        std::fs::write(file, archive.finish().unwrap().into_inner()).unwrap();
     }
 
     /// The one finding of more than low confidence.
@@ -101,6 +105,14 @@ fn examined(table: &str, scaler: &str, folder: &Path, class_weights: bool) -> Ve
         assert!(finding.fix.changes_configuration() || !finding.fix.advice.is_empty(), "{finding:?}");
     }
     findings
+}
+
+/// The findings on a file that is removed once it is loaded.
+fn examined_without_file(file: &Path, table: &str, scaler: &str) -> Vec<Finding> {
+    let data: DataConfig = toml::from_str(&format!("train='{}'\n{table}", file.display())).unwrap();
+    let splits = load(&data, Path::new(""), 1).unwrap();
+    std::fs::remove_file(file).unwrap();
+    examine(&data, &toml::from_str(scaler).unwrap(), &splits, false).unwrap()
 }
 
 fn csv(text: &str, table: &str, class_weights: bool) -> Vec<Finding> {
@@ -240,6 +252,12 @@ fn the_same_sequences_on_both_sides() {
     assert_eq!((found.id, found.confidence), (Cause::SplitLeak, Confidence::High));
     assert_eq!(found.fix.set["data.overlap"], "separate");
     assert_eq!(made.findings("overlap='separate'", ""), []);
+    // Both sides are named, and the title names none.
+    let found = made.finding("test_fraction=0.2", "");
+    for side in ["validation sequences", "test sequences"] {
+        assert!(found.summary.contains(side), "{}", found.summary);
+    }
+    assert!(!found.id.title().contains("validation"));
 }
 
 #[test]
@@ -379,6 +397,43 @@ fn padding_that_counts_as_data() {
     // The true lengths leave nothing to say, whatever stands behind them.
     made.lengths = Some((0..120).map(|at| 5 + at % 12).collect());
     assert_eq!(made.findings("", ""), []);
+}
+
+#[test]
+fn of_equally_common_endings_it_is_always_the_same() {
+    let mut made = sound();
+    for (at, sequence) in made.x.chunks_exact_mut(ROW).enumerate() {
+        // The first numbers are equal, the others decide.
+        for row in sequence[10 * CHANNELS..].chunks_exact_mut(CHANNELS) {
+            row.copy_from_slice(&[[0.0, 0.0, 0.0], [0.0, 1.0, 0.0]][at % 2]);
+        }
+    }
+    made.x.truncate(100 * ROW);
+    made.y.truncate(100);
+    let found = made.findings("validation_fraction=0", "");
+    let padding = found.iter().find(|finding| finding.id == Cause::Padding).unwrap();
+    assert_eq!(padding.fix.set["data.padding"], 0.0);
+    for _ in 0..20 {
+        assert_eq!(made.findings("validation_fraction=0", ""), found);
+    }
+}
+
+#[test]
+fn what_is_read_again_may_be_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut made = sound();
+    made.lengths = Some(vec![4; 120]);
+    let file = folder.path().join("d.npz");
+    made.write(&file);
+    let found = examined_without_file(&file, "", "");
+    assert!(found.iter().all(|finding| finding.id != Cause::LengthsWrong), "{found:#?}");
+    // Windows of a nearly scaled table.
+    let mut noise = Noise(23);
+    let rows: String = (0..400).map(|_| format!("{},{}\n", noise.normal(), noise.normal())).collect();
+    let file = folder.path().join("d.csv");
+    std::fs::write(&file, format!("a,b\n{rows}")).unwrap();
+    let table = "task='regression'\ntarget='b'\nchannels=['a','b']\nwindow={length=20,stride=1}";
+    assert_eq!(examined_without_file(&file, table, "kind='none'"), []);
 }
 
 #[test]
