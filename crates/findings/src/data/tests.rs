@@ -69,7 +69,7 @@ impl Made {
     fn findings(&self, table: &str, scaler: &str) -> Vec<Finding> {
         let folder = tempfile::tempdir().unwrap();
         self.write(&folder.path().join("d.npz"));
-        examined(&format!("train='d.npz'\n{table}"), scaler, folder.path(), false)
+        examined(&format!("train='d.npz'\n{table}"), scaler, folder.path(), Training::default())
     }
 
     fn write(&self, file: &Path) {
@@ -94,11 +94,11 @@ impl Made {
     }
 }
 
-fn examined(table: &str, scaler: &str, folder: &Path, class_weights: bool) -> Vec<Finding> {
+fn examined(table: &str, scaler: &str, folder: &Path, training: Training) -> Vec<Finding> {
     let data: DataConfig = toml::from_str(table).unwrap();
     let scaler: ScalerConfig = toml::from_str(scaler).unwrap();
     let splits = load(&data, folder, 1).unwrap();
-    let findings = examine(&data, &scaler, &splits, class_weights).unwrap();
+    let findings = examine(&data, &scaler, &splits, training).unwrap();
     for finding in &findings {
         assert!(!finding.summary.contains('\n') && !finding.summary.contains("NaN"), "{}", finding.summary);
         assert!((0.0..=1.0).contains(&finding.score), "{finding:?}");
@@ -112,13 +112,13 @@ fn examined_without_file(file: &Path, table: &str, scaler: &str) -> Vec<Finding>
     let data: DataConfig = toml::from_str(&format!("train='{}'\n{table}", file.display())).unwrap();
     let splits = load(&data, Path::new(""), 1).unwrap();
     std::fs::remove_file(file).unwrap();
-    examine(&data, &toml::from_str(scaler).unwrap(), &splits, false).unwrap()
+    examine(&data, &toml::from_str(scaler).unwrap(), &splits, Training::default()).unwrap()
 }
 
-fn csv(text: &str, table: &str, class_weights: bool) -> Vec<Finding> {
+fn csv(text: &str, table: &str, training: Training) -> Vec<Finding> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("d.csv"), text).unwrap();
-    examined(&format!("train='d.csv'\n{table}"), "", folder.path(), class_weights)
+    examined(&format!("train='d.csv'\n{table}"), "", folder.path(), training)
 }
 
 #[test]
@@ -302,7 +302,7 @@ fn words(copies: u64, apart: bool) -> Vec<Finding> {
             "train='a.csv'"
         }
     };
-    examined(&format!("{table}\nsequence='s'\ntoken='t'"), "", folder.path(), false)
+    examined(&format!("{table}\nsequence='s'\ntoken='t'"), "", folder.path(), Training::default())
 }
 
 #[test]
@@ -339,10 +339,29 @@ fn uneven_classes() {
     assert_eq!(found[0].fix.set["training.loss.class_weights"], "balanced");
     // With class weights there is nothing to say.
     let rows: String = (0..200).map(|at| format!("{at},0.{at},{}\n", if at % 20 == 0 { "a" } else { "b" })).collect();
-    let table = "sequence='s'\ntarget='c'";
-    let ids = |weights| csv(&format!("s,x,c\n{rows}"), table, weights).iter().map(|found| found.id).collect::<Vec<_>>();
-    assert!(ids(false).contains(&Cause::ClassImbalance));
-    assert!(!ids(true).contains(&Cause::ClassImbalance));
+    let imbalance = |table: &str, training: Training| {
+        let found = csv(&format!("s,x,c\n{rows}"), &format!("sequence='s'\ntarget='c'\n{table}"), training);
+        found.into_iter().find(|found| found.id == Cause::ClassImbalance)
+    };
+    assert_eq!(imbalance("", Training { class_weights: true, ..Training::default() }), None);
+    // A metric is watched where there was one before, and something to watch it on.
+    let watched = |table: &str, early_stopping: bool| {
+        let found = imbalance(table, Training { early_stopping, ..Training::default() }).unwrap();
+        found.fix.set.get("training.early_stopping.monitor").cloned()
+    };
+    assert_eq!(watched("", true).unwrap(), "val_macro_f1");
+    assert_eq!(watched("", false), None);
+    assert_eq!(watched("validation_fraction=0", true), None);
+}
+
+#[test]
+fn a_single_class() {
+    let mut made = sound();
+    made.y.fill(1);
+    let found = made.finding("", "");
+    assert_eq!((found.id, found.confidence), (Cause::ClassImbalance, Confidence::High));
+    assert!(found.summary.contains("nothing to tell apart"), "{}", found.summary);
+    assert!(!found.fix.changes_configuration());
 }
 
 #[test]
@@ -365,12 +384,12 @@ fn constant_and_duplicate_columns() {
             rows += &format!("{sequence},{a},{b},3,{},{}\n", 1000.0 * a + 40.0, ["p", "q"][sequence % 2]);
         }
     }
-    let found = csv(&rows, "sequence='s'", false);
+    let found = csv(&rows, "sequence='s'", Training::default());
     let of = |id| found.iter().find(|finding| finding.id == id).unwrap_or_else(|| panic!("{id}: {found:#?}"));
     assert_eq!(of(Cause::FeatureConstant).fix.set["data.channels"], serde_json::json!(["a", "b", "copy"]));
     assert_eq!(of(Cause::FeatureDuplicate).fix.set["data.channels"], serde_json::json!(["a", "b", "fixed"]));
     assert_eq!(found.len(), 2, "{found:#?}");
-    let mended = csv(&rows, "sequence='s'\nchannels=['a','b']", false);
+    let mended = csv(&rows, "sequence='s'\nchannels=['a','b']", Training::default());
     assert_eq!(mended, []);
 }
 
@@ -447,10 +466,10 @@ fn padding_of_tokens() {
             rows += &format!("{sequence},{letter},{}\n", ["p", "q"][sequence as usize % 2]);
         }
     }
-    let found = csv(&rows, "sequence='s'\ntoken='t'", false);
+    let found = csv(&rows, "sequence='s'\ntoken='t'", Training::default());
     assert_eq!((found[0].id, found[0].confidence), (Cause::Padding, Confidence::High));
     assert_eq!(found[0].fix.set["data.padding"], "_");
-    assert_eq!(csv(&rows, "sequence='s'\ntoken='t'\npadding='_'", false), []);
+    assert_eq!(csv(&rows, "sequence='s'\ntoken='t'\npadding='_'", Training::default()), []);
 }
 
 #[test]
