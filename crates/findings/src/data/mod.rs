@@ -54,8 +54,9 @@ pub fn examine(
     findings.extend(scale::unscaled(&view));
     findings.extend(scale::outliers(&view)?);
     findings.extend(scaled::leak(&view)?);
-    findings.extend(channels::constant(&view));
-    findings.extend(channels::duplicate(&view));
+    let redundant = channels::Redundant::of(&view);
+    findings.extend(channels::constant(&view, &redundant));
+    findings.extend(channels::duplicate(&view, &redundant));
     findings.extend(channels::missing(&view));
     findings.extend(trailing::padding(&view));
     findings.extend(trailing::lengths(&view));
