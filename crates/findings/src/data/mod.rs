@@ -2,6 +2,7 @@
 
 mod channels;
 mod classes;
+mod ordinal;
 mod scale;
 mod scaled;
 mod split;
