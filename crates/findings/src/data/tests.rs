@@ -258,6 +258,28 @@ fn few_extreme_values() {
         assert_eq!(found.fix.set["scaler.kind"], "robust");
     }
     assert_eq!(made.findings("", "kind='robust'"), []);
+    // One and the same value is named, and different ones are not.
+    made.x.iter_mut().filter(|value| **value == 1e5).for_each(|value| *value = -9999.0);
+    let found = made.finding("", "");
+    assert!(found.summary.contains("are -9999, "), "{}", found.summary);
+    assert!(found.fix.advice.contains("data.missing_values") && found.fix.advice.contains("scaler.missing"));
+    let far = made.x.iter_mut().filter(|value| **value == -9999.0);
+    far.enumerate().for_each(|(at, value)| *value += at as f32);
+    let found = made.finding("", "");
+    assert!(found.summary.contains("lie up to "), "{}", found.summary);
+}
+
+#[test]
+fn a_single_channel_is_named_once() {
+    let mut noise = Noise(59);
+    let rows: String = (0..600)
+        .map(|at| format!("{},{},{}\n", at / 10, 500.0 + 40.0 * noise.normal(), ["p", "q"][at / 10 % 2]))
+        .collect();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("d.csv"), format!("s,far,label\n{rows}")).unwrap();
+    let found = examined("train='d.csv'\nsequence='s'", "kind='none'", folder.path(), Training::default());
+    let found = found.iter().find(|found| found.id == Cause::FeaturesUnscaled).unwrap();
+    assert_eq!(found.summary.matches("\"far\"").count(), 1, "{}", found.summary);
 }
 
 #[test]
