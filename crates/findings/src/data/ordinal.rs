@@ -36,7 +36,7 @@ pub(super) fn relation(view: &View<'_>, codes: &[i64]) -> Relation {
             *group = (group.0 + 1.0, group.1 + value, group.2 + value * value);
         }
     }
-    let parts = groups.iter().filter_map(|groups| parts(groups));
+    let parts = groups.iter().filter_map(parts);
     let (between, unordered) = parts.fold((0.0, 0.0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
     if between > 0.0 { Relation::Unordered(unordered / between) } else { Relation::Unknown }
 }
