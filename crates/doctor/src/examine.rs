@@ -201,8 +201,9 @@ pub fn examine(
 /// # Errors
 /// If streamed data cannot be read any more.
 pub fn data_findings(config: &Config, splits: &Splits) -> Result<Vec<Finding>, DataError> {
-    let weighted = matches!(config.training.loss, Some(LossConfig::CrossEntropy { class_weights: Some(_), .. }));
-    data::examine(&config.data, &config.scaler, splits, weighted)
+    let class_weights = matches!(config.training.loss, Some(LossConfig::CrossEntropy { class_weights: Some(_), .. }));
+    let training = data::Training { class_weights, early_stopping: config.training.early_stopping.is_some() };
+    data::examine(&config.data, &config.scaler, splits, training)
 }
 
 /// Values that are missing where none may be.

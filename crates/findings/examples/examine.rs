@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use emberloop_data::{DataConfig, ScalerConfig, load};
+use emberloop_findings::data::{Training, examine};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -18,8 +19,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Some(scaler) => scaler.clone().try_into()?,
         None => ScalerConfig::default(),
     };
-    let loss = table.get("training").and_then(|training| training.get("loss"));
-    let class_weights = loss.is_some_and(|loss| loss.get("class_weights").is_some());
+    let of_training = |key: &str| table.get("training").and_then(|training| training.get(key));
+    let training = Training {
+        class_weights: of_training("loss").is_some_and(|loss| loss.get("class_weights").is_some()),
+        early_stopping: of_training("early_stopping").is_some(),
+    };
     let start = Instant::now();
     let splits = load(&data, Path::new(folder), seed)?;
     println!("loaded in {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
@@ -30,7 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut least = f64::INFINITY;
     for _ in 0..5 {
         let start = Instant::now();
-        findings = emberloop_findings::data::examine(&data, &scaler, &splits, class_weights)?;
+        findings = examine(&data, &scaler, &splits, training)?;
         least = least.min(start.elapsed().as_secs_f64() * 1e3);
     }
     println!("examined in {least:.1} ms, the least of five");

@@ -58,7 +58,7 @@ causes! {
     /// The data were scaled, before they came here, by numbers that include validation or test data.
     ScalerLeak = "scaler-leak", Data, "the scaler has seen validation or test data";
     /// The same sequences, or overlapping windows of one recording, on both sides of a split.
-    SplitLeak = "split-leak", Data, "the same data are in training and validation";
+    SplitLeak = "split-leak", Data, "the same data are on two sides of the split";
     /// One class is most of the data, or some are hardly there.
     ClassImbalance = "class-imbalance", Data, "the classes are very uneven";
     /// The labels have nothing to do with the inputs: shuffled, shifted, of another file.

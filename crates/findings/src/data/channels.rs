@@ -9,6 +9,40 @@ use crate::{Cause, Confidence, Finding, Fix};
 /// Channels of data with more of them are not compared pair by pair.
 const COMPARED_MOST: usize = 128;
 
+/// Beyond this, float32 is coarser than a thousandth: what was measured to more decimals may change in the file alone.
+const COARSE: f64 = 1e4;
+
+/// Channels without which nothing is lost.
+pub(super) struct Redundant {
+    /// Those that never change.
+    constant: Vec<usize>,
+    /// Those that never change in float32, but may in the file.
+    coarse: Vec<usize>,
+    /// Each a copy of the other: `(of, copy)`.
+    copies: Vec<(usize, usize)>,
+}
+
+impl Redundant {
+    pub(super) fn of(view: &View<'_>) -> Redundant {
+        let constant = (0..view.columns.len()).filter(|&at| view.columns[at].is_constant());
+        let (coarse, constant) = constant.partition(|&at| view.columns[at].sums.minimum.abs() > COARSE);
+        Redundant { constant, coarse, copies: copies(view) }
+    }
+
+    /// `data.channels` without them, or, of an array, a word on how to do that. All of them at once: two lists, each of
+    /// which mends one half, would bring back what the other takes out.
+    fn fix(&self, view: &View<'_>) -> Fix {
+        let mut places: Vec<usize> = self.constant.clone();
+        places.extend(self.copies.iter().map(|&(_, copy)| copy));
+        places.sort_unstable();
+        let fix = without(view, &places);
+        match !self.constant.is_empty() && !self.copies.is_empty() && fix.changes_configuration() {
+            true => fix.with_advice("This leaves out the channels that never change and those that are copies."),
+            false => fix,
+        }
+    }
+}
+
 /// `data.channels` without some, or, of an array, a word on how to do that.
 fn without(view: &View<'_>, places: &[usize]) -> Fix {
     let left = view.channels_without(places);
@@ -22,44 +56,59 @@ fn without(view: &View<'_>, places: &[usize]) -> Fix {
 }
 
 /// Channels that never change.
-pub(super) fn constant(view: &View<'_>) -> Option<Finding> {
-    let places: Vec<usize> = (0..view.columns.len()).filter(|&at| view.columns[at].is_constant()).collect();
-    let first = &view.columns[*places.first()?];
-    let share = places.len() as f64 / view.columns.len() as f64;
-    let channels: Vec<String> = places.iter().map(|&at| view.columns[at].name.clone()).collect();
+pub(super) fn constant(view: &View<'_>, redundant: &Redundant) -> Option<Finding> {
+    let Redundant { constant, coarse, .. } = redundant;
+    let first = &view.columns[*constant.first().or(coarse.first())?];
+    let count = constant.len() + coarse.len();
+    let share = count as f64 / view.columns.len() as f64;
+    let of = |places: &[usize]| places.iter().map(|&at| view.columns[at].name.clone()).collect::<Vec<String>>();
+    let advice = format!(
+        "Float32 tells numbers as large as those of {} apart only in coarse steps: if they change in the file, subtract an \
+         offset there before saving; if not, leave them out.",
+        names(&of(coarse))
+    );
+    let fix = match (constant.is_empty(), coarse.is_empty()) {
+        (true, _) => Fix::advice(advice),
+        (false, true) => redundant.fix(view),
+        (false, false) => {
+            let fix = redundant.fix(view);
+            let before = if fix.advice.is_empty() { String::new() } else { format!("{} ", fix.advice) };
+            fix.with_advice(format!("{before}{advice}"))
+        }
+    };
     Some(
         Said {
             id: Cause::FeatureConstant,
             confidence: if share >= 0.5 { Confidence::High } else { Confidence::Medium },
             score: 0.5 + 0.45 * share,
             summary: format!(
-                "{} of {} channels never change in the training split: {} ({:?} is always {})",
-                places.len(),
+                "{count} of {} channels never change in the training split{}: {} ({:?} is always {})",
                 view.columns.len(),
-                names(&channels),
+                if coarse.is_empty() { "" } else { ", as far as float32 can tell" },
+                names(&of(&[constant.as_slice(), coarse.as_slice()].concat())),
                 first.name,
                 first.sums.minimum
             ),
             evidence: &[
-                ("channels_constant", places.len().into()),
+                ("channels_constant", count.into()),
                 ("channels", view.columns.len().into()),
                 ("share", share.into()),
                 ("value", first.sums.minimum.into()),
             ],
             explanation: "A channel that is always the same tells nothing apart: it costs weights, and if it is another number \
-                          later, on the device, the model meets what it has never seen. It may be a broken sensor, or a column \
-                          of the wrong name.",
-            fix: without(view, &places),
+                          later, on the device, the model meets what it has never seen. It may be a broken sensor, a column of \
+                          the wrong name, or a number so large that float32 does not hold how it varies.",
+            fix,
         }
         .into(),
     )
 }
 
-/// Channels that are another one again, perhaps in other units.
-pub(super) fn duplicate(view: &View<'_>) -> Option<Finding> {
+/// Pairs of a channel and another that is the same, perhaps in other units.
+fn copies(view: &View<'_>) -> Vec<(usize, usize)> {
     let width = view.columns.len();
     if width > COMPARED_MOST {
-        return None;
+        return Vec::new();
     }
     let mut centred = Vec::new();
     for (at, column) in view.columns.iter().enumerate() {
@@ -76,6 +125,12 @@ pub(super) fn duplicate(view: &View<'_>) -> Option<Finding> {
             .find(|&first| !pairs.iter().any(|&(_, copy)| copy == first) && is_copy(&centred[first], &centred[second]));
         pairs.extend(of.map(|first| (first, second)));
     }
+    pairs
+}
+
+/// Channels that are another one again, perhaps in other units.
+pub(super) fn duplicate(view: &View<'_>, redundant: &Redundant) -> Option<Finding> {
+    let (width, pairs) = (view.columns.len(), &redundant.copies);
     let &(first, second) = pairs.first()?;
     let copies: Vec<usize> = pairs.iter().map(|&(_, copy)| copy).collect();
     let share = copies.len() as f64 / width as f64;
@@ -101,7 +156,7 @@ pub(super) fn duplicate(view: &View<'_>) -> Option<Finding> {
             ],
             explanation: "A copy adds weights and no information, and what it copies counts twice: steps along it are twice as \
                           long as along the others.",
-            fix: without(view, &copies),
+            fix: redundant.fix(view),
         }
         .into(),
     )

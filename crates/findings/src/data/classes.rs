@@ -3,11 +3,42 @@
 use emberloop_data::{SequenceTarget, TargetPer, Targets};
 
 use super::view::View;
-use super::{Said, percent, short};
+use super::{Said, Training, percent, short};
 use crate::{Cause, Confidence, Finding, Fix};
 
+/// One class for everything.
+pub(super) fn single(view: &View<'_>) -> Option<Finding> {
+    let Targets::Classes { labels } = &view.splits.train.targets else { return None };
+    let counts = view.splits.train.class_counts();
+    let mut present = counts.iter().enumerate().filter(|(_, count)| **count > 0);
+    let (Some((class, &count)), None) = (present.next(), present.next()) else { return None };
+    let what = match view.splits.train.target_per {
+        TargetPer::Sequence => "sequences",
+        TargetPer::Step => "steps",
+    };
+    Some(
+        Said {
+            id: Cause::ClassImbalance,
+            confidence: Confidence::High,
+            score: 1.0,
+            summary: format!(
+                "all {count} {what} of the training split have the class {:?}: there is nothing to tell apart",
+                labels[class]
+            ),
+            evidence: &[("largest_share", 1.0.into()), ("largest_count", count.into()), ("classes", 1.into())],
+            explanation: "A model that always says this class is right every time, so that is what it learns, whatever the \
+                          inputs are.",
+            fix: Fix::advice(
+                "Look at how the file was made: sequences of the other classes are missing, or data.target names the wrong \
+                 column or array. To tell what is normal from what is not, a model needs examples of both.",
+            ),
+        }
+        .into(),
+    )
+}
+
 /// Classes of very uneven size, in a training whose loss weighs them all alike.
-pub(super) fn imbalance(view: &View<'_>) -> Option<Finding> {
+pub(super) fn imbalance(view: &View<'_>, training: Training) -> Option<Finding> {
     let Targets::Classes { labels } = &view.splits.train.targets else { return None };
     let counts = view.splits.train.class_counts();
     let sized: Vec<(usize, usize)> = counts.iter().copied().enumerate().filter(|(_, count)| *count > 0).collect();
@@ -27,6 +58,12 @@ pub(super) fn imbalance(view: &View<'_>) -> Option<Finding> {
         _ => return None,
     };
     let (largest, smallest) = (&labels[largest], &labels[smallest]);
+    let balanced = Fix::set("training.loss.kind", "cross_entropy").and("training.loss.class_weights", "balanced");
+    // Nobody is given early stopping by the way, and without a validation split there is nothing to watch.
+    let fix = match training.early_stopping && !view.splits.validation.sequences.is_empty() {
+        true => balanced.and("training.early_stopping.monitor", "val_macro_f1"),
+        false => balanced,
+    };
     Some(
         Said {
             id: Cause::ClassImbalance,
@@ -50,9 +87,7 @@ pub(super) fn imbalance(view: &View<'_>) -> Option<Finding> {
             explanation: "The loss is a mean over all targets, so the large class decides it, and a model is rewarded for \
                           never naming the small ones. Class weights make each class count the same; accuracy says little \
                           here, macro F1 says more.",
-            fix: Fix::set("training.loss.kind", "cross_entropy")
-                .and("training.loss.class_weights", "balanced")
-                .and("training.early_stopping.monitor", "val_macro_f1"),
+            fix,
         }
         .into(),
     )

@@ -2,6 +2,7 @@
 
 mod channels;
 mod classes;
+mod ordinal;
 mod scale;
 mod scaled;
 mod split;
@@ -17,7 +18,16 @@ use view::View;
 
 use crate::{Cause, Confidence, Finding, Fix, rank};
 
-/// Looks at the splits as they would be trained on, and trains nothing. `class_weights` says whether the loss has some.
+/// What the checks have to know of the training. By default it has none of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Training {
+    /// Whether the loss weighs classes.
+    pub class_weights: bool,
+    /// Whether it stops early, so that it has a metric to watch.
+    pub early_stopping: bool,
+}
+
+/// Looks at the splits as they would be trained on, and trains nothing.
 ///
 /// Statistics are of the whole training split, of streamed data of a sample of about 4 million numbers; quantiles,
 /// correlations and the search for shared sequences are of samples, taken evenly and always the same ones. The findings are
@@ -29,26 +39,28 @@ pub fn examine(
     data: &DataConfig,
     scaler: &ScalerConfig,
     splits: &Splits,
-    class_weights: bool,
+    training: Training,
 ) -> Result<Vec<Finding>, DataError> {
     let view = View::new(data, scaler, splits)?;
     let mut findings = Vec::new();
     findings.extend(targets::labels_as_values(&view));
     let quantity = targets::labels_are_values(&view);
+    findings.extend(classes::single(&view));
     // The values of a quantity are uneven by nature.
-    if !class_weights && quantity.is_none() {
-        findings.extend(classes::imbalance(&view));
+    if !training.class_weights && quantity.is_none() {
+        findings.extend(classes::imbalance(&view, training));
     }
     findings.extend(quantity);
     findings.extend(classes::not_enough(&view));
     findings.extend(scale::unscaled(&view));
     findings.extend(scale::outliers(&view)?);
     findings.extend(scaled::leak(&view)?);
-    findings.extend(channels::constant(&view));
-    findings.extend(channels::duplicate(&view));
+    let redundant = channels::Redundant::of(&view);
+    findings.extend(channels::constant(&view, &redundant));
+    findings.extend(channels::duplicate(&view, &redundant));
     findings.extend(channels::missing(&view));
     findings.extend(trailing::padding(&view));
-    findings.extend(trailing::lengths(&view)?);
+    findings.extend(trailing::lengths(&view));
     findings.extend(split::leak(&view)?);
     rank(&mut findings);
     Ok(findings)

@@ -30,6 +30,12 @@ pub(super) fn unscaled(view: &View<'_>) -> Option<Finding> {
     };
     let span = match most < 0.1 {
         true => format!("the widest deviation of a channel is {}", short(most)),
+        false if std::ptr::eq(*widest, *narrowest) => format!(
+            "channel {:?} has mean {} and deviation {}",
+            widest.name,
+            short(widest.sums.mean()),
+            short(widest.sums.deviation())
+        ),
         false => format!(
             "channel {:?} has mean {} and deviation {}, channel {:?} a deviation of {}",
             widest.name,
@@ -71,6 +77,8 @@ struct Squeezed<'a> {
     clean: f64,
     share: f64,
     farthest: f64,
+    /// What the extreme values are, if several of them are one and the same.
+    only: Option<f64>,
 }
 
 /// Channels whose few extreme values decide the scale.
@@ -93,18 +101,23 @@ pub(super) fn outliers(view: &View<'_>) -> Result<Option<Finding>, DataError> {
     }
     // Of each: how many values are near, their sum and sum of squares around the median, and the extremes of them.
     let mut near = vec![(0.0, 0.0, 0.0, f64::INFINITY, f64::NEG_INFINITY); open.len()];
+    // The first of the others, how many there are, and whether all are equal to it.
+    let mut far = vec![(0.0f32, 0usize, true); open.len()];
     let width = view.columns.len();
     each_own(view.config, &view.train, |values| {
         for row in values.chunks_exact(width) {
-            for (&(at, median, spread), near) in open.iter().zip(&mut near) {
+            for ((&(at, median, spread), near), far) in open.iter().zip(&mut near).zip(&mut far) {
                 let off = f64::from(row[at]) - median;
                 if off.abs() <= FAR * spread {
                     *near = (near.0 + 1.0, near.1 + off, near.2 + off * off, near.3.min(off), near.4.max(off));
+                } else if !off.is_nan() {
+                    let first = if far.1 == 0 { row[at] } else { far.0 };
+                    *far = (first, far.1 + 1, far.2 && first == row[at]);
                 }
             }
         }
     })?;
-    let squeezed = open.iter().zip(&near).map(|(&(at, median, spread), near)| {
+    let squeezed = open.iter().zip(&near).zip(&far).map(|((&(at, median, spread), near), far)| {
         let column = &view.columns[at];
         let deviation = (near.2 / near.0 - (near.1 / near.0).powi(2)).max(0.0).sqrt();
         let (all, own) = match minmax {
@@ -112,7 +125,8 @@ pub(super) fn outliers(view: &View<'_>) -> Result<Option<Finding>, DataError> {
             false => (column.sums.deviation(), deviation),
         };
         let farthest = (column.sums.maximum - median).max(median - column.sums.minimum) / spread;
-        Squeezed { column, clean: own / all, share: 1.0 - near.0 / column.sums.count, farthest }
+        let only = (far.1 > 1 && far.2).then(|| f64::from(far.0));
+        Squeezed { column, clean: own / all, share: 1.0 - near.0 / column.sums.count, farthest, only }
     });
     let worst = squeezed.filter(|squeezed| squeezed.clean < 0.4 && squeezed.share < 0.1);
     let mut worst: Vec<Squeezed<'_>> = worst.collect();
@@ -136,18 +150,21 @@ fn report(worst: &[Squeezed<'_>], minmax: bool) -> Option<Finding> {
     };
     let channels: Vec<String> = worst.iter().map(|squeezed| squeezed.column.name.clone()).collect();
     let scale = if minmax { "range" } else { "deviation" };
+    let lie = match first.only {
+        Some(value) => format!("are {value}, {} spreads from its median", short(first.farthest)),
+        None => format!("lie up to {} spreads from its median", short(first.farthest)),
+    };
     Some(
         Said {
             id: Cause::Outliers,
             confidence,
             score: 0.9 - first.clean,
             summary: format!(
-                "{} of the values of channel {:?} lie up to {} spreads from its median and make its {scale}: the other values \
-                 have {} of it ({} in all: {})",
+                "{} of the values of channel {:?} {lie}: its {scale} is {} times what \
+                 it would be without them ({}: {})",
                 percent(first.share),
                 first.column.name,
-                short(first.farthest),
-                percent(first.clean),
+                short(1.0 / first.clean),
                 match channels.len() {
                     1 => "1 channel".into(),
                     count => format!("{count} channels"),
@@ -165,10 +182,15 @@ fn report(worst: &[Squeezed<'_>], minmax: bool) -> Option<Finding> {
             explanation: "The scaler divides by a number that a few extreme values have made large, so all the others are \
                           squeezed together around one value, and the model hardly sees them change. A robust scaler uses the \
                           median and the quartiles, which a few values do not move.",
-            fix: Fix::set("scaler.kind", "robust").with_advice(
-                "If these values are errors of a sensor or stand for \"no value\", take them out of the file or name them in \
-                 data.missing_values.",
-            ),
+            fix: Fix::set("scaler.kind", "robust").with_advice(match first.only {
+                Some(value) => format!(
+                    "If {value} stands for \"no value\", say so instead: of a CSV, add \"{value}\", as the cell has it, to \
+                     data.missing_values; of an array, save NaN in its place; and set scaler.missing = \"hold_last\"."
+                ),
+                None => "If these values are errors of a sensor or stand for \"no value\", take them out of the file or name \
+                         them in data.missing_values."
+                    .into(),
+            }),
         }
         .into(),
     )

@@ -5,12 +5,21 @@ use std::path::Path;
 
 use emberloop_data::{DataConfig, Dataset, SequenceTarget, TargetPer, Targets, Task, load};
 
+use serde_json::Value;
+
+use super::ordinal::{Relation, relation};
 use super::view::View;
 use super::{Said, percent, short};
 use crate::{Cause, Confidence, Finding, Fix};
 
 /// More different values than this are no codes of classes that anybody would take for numbers by mistake.
 const CODES_MOST: usize = 30;
+
+/// More than this may be codes, too, but as well a count.
+const CLEAR_MOST: usize = 12;
+
+/// The share of what the inputs tell about the target that has no order, from which on the target is no amount.
+const UNORDERED: f64 = 0.06;
 
 /// The distinct values of a regression's target and how often each is there; `None` beyond `most` of them.
 fn distinct(dataset: &Dataset, output: usize, most: usize) -> Option<BTreeMap<i64, usize>> {
@@ -58,25 +67,46 @@ pub(super) fn labels_as_values(view: &View<'_>) -> Option<Finding> {
         return None;
     }
     let gaps = (high - low + 1) as usize - kinds;
-    let starts = low <= 1;
     let frequencies: Vec<f64> = counts.values().map(|&count| count as f64).collect();
     let most = frequencies.iter().copied().fold(0.0, f64::max);
-    let even = most * kinds as f64 / total as f64;
-    let named = ["label", "class", "category", "kind", "type", "species", "speaker", "activity", "y"]
+    let uneven = most * kinds as f64 / total as f64;
+    let named = ["label", "class", "category", "kind", "type", "species", "speaker", "activity"]
         .iter()
-        .any(|word| name.to_lowercase() == *word || word.len() > 1 && name.to_lowercase().contains(word));
+        .any(|word| name.to_lowercase().contains(word));
     // Values of a quantity crowd around one; those of codes do so as it happens.
-    let peaked = kinds > 2 && even > 1.6 && has_one_peak(&frequencies);
-    let confidence = match (starts && gaps == 0, peaked, named) {
-        (true, false, _) | (true, true, true) => Confidence::High,
-        (true, true, false) | (false, false, _) | (false, true, true) => Confidence::Medium,
-        (false, true, false) => Confidence::Low,
+    let peaked = kinds > 2 && uneven > 1.6 && has_one_peak(&frequencies);
+    let codes: Vec<i64> = counts.keys().copied().collect();
+    let relation = relation(view, &codes);
+    let confidence = match (low == 0 && gaps == 0 && kinds <= CLEAR_MOST, &relation) {
+        // Two values have no order, and three hardly one.
+        (true, _) if kinds == 2 || kinds == 3 && named && uneven < 1.3 => Confidence::High,
+        (true, Relation::Unordered(share)) if *share >= if peaked { 0.3 } else { UNORDERED } => Confidence::High,
+        (true, Relation::Unknown) if named && !peaked => Confidence::High,
+        (_, Relation::Unordered(share)) if *share >= UNORDERED => Confidence::Medium,
+        _ if named || !peaked && low <= 1 && kinds <= CLEAR_MOST => Confidence::Medium,
+        _ => Confidence::Low,
     };
-    let confidence = if view.train.target_per == TargetPer::Step && !named && kinds > 2 && peaked {
-        Confidence::Low
-    } else {
-        confidence
+    let per_step = view.train.target_per == TargetPer::Step;
+    let confidence = if per_step && !named && peaked { Confidence::Low } else { confidence };
+    let unordered = match relation {
+        Relation::Unordered(share) => Value::from(share),
+        Relation::Unknown => Value::Null,
     };
+    let explanation = match kinds {
+        2 => format!(
+            "A regression takes the codes {low} and {high} for amounts, and what it says is mostly neither of them; nothing \
+             rewards telling the classes apart."
+        ),
+        _ => format!(
+            "A regression takes the codes for amounts: to confuse {} with {} would be worse than with {}, and what lies \
+             between two classes would be a third. The model learns the mean of the codes instead of telling the classes \
+             apart. If the target is a rating or a count, leave it as it is.",
+            codes[0],
+            codes[kinds - 1],
+            codes[1]
+        ),
+    };
+    let certain = if confidence == Confidence::High { "look like" } else { "may be" };
     Some(
         Said {
             id: Cause::LabelsAsValues,
@@ -84,7 +114,7 @@ pub(super) fn labels_as_values(view: &View<'_>) -> Option<Finding> {
             score: if confidence == Confidence::High { 0.97 } else { 0.6 },
             summary: format!(
                 "target {name:?} of a regression has only {kinds} different values, all of them integers from {low} to \
-                 {high}, each {} times on average: they look like codes of classes",
+                 {high}, each {} times on average: they {certain} codes of classes",
                 short(total as f64 / kinds as f64)
             ),
             evidence: &[
@@ -94,11 +124,15 @@ pub(super) fn labels_as_values(view: &View<'_>) -> Option<Finding> {
                 ("gaps", gaps.into()),
                 ("values", total.into()),
                 ("largest_share", (most / total as f64).into()),
+                ("unordered_share", unordered),
             ],
-            explanation: "A regression takes the codes for amounts: class 2 would lie between 1 and 3, and to confuse 1 with \
-                          9 would be worse than with 2. The model learns the mean of the codes instead of telling the classes \
-                          apart. If the target is a rating or a count, leave it as it is.",
-            fix: Fix::unset("training.loss").and("data.task", "classification").and("training.loss.kind", "cross_entropy"),
+            explanation: &explanation,
+            // The metrics of a regression are none of a classification.
+            fix: Fix::unset("training.loss")
+                .with_unset("training.early_stopping.monitor")
+                .with_unset("training.schedule.monitor")
+                .and("data.task", "classification")
+                .and("training.loss.kind", "cross_entropy"),
         }
         .into(),
     )
@@ -180,7 +214,8 @@ impl Numeric {
                     .and("data.task", "regression")
                     .and("training.loss.kind", "mse")
                     .with_unset("data.labels")
-                    .with_unset("training.early_stopping.monitor"),
+                    .with_unset("training.early_stopping.monitor")
+                    .with_unset("training.schedule.monitor"),
             }
             .into(),
         )

@@ -8,6 +8,8 @@ use npyz::WriterBuilder;
 
 use super::*;
 
+mod targets;
+
 /// A generator for tests: SplitMix64, and nearly normal numbers from sums of it.
 struct Noise(u64);
 
@@ -68,6 +70,11 @@ fn npy<T: npyz::AutoSerialize + Clone>(shape: &[u64], items: &[T]) -> Vec<u8> {
 impl Made {
     fn findings(&self, table: &str, scaler: &str) -> Vec<Finding> {
         let folder = tempfile::tempdir().unwrap();
+        self.write(&folder.path().join("d.npz"));
+        examined(&format!("train='d.npz'\n{table}"), scaler, folder.path(), Training::default())
+    }
+
+    fn write(&self, file: &Path) {
         let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
         let count = self.y.len() as u64;
         let steps = self.x.len() as u64 / count / CHANNELS as u64;
@@ -77,8 +84,7 @@ impl Made {
             archive.start_file(format!("{name}.npy"), zip::write::SimpleFileOptions::default()).unwrap();
             archive.write_all(&bytes).unwrap();
         }
-        std::fs::write(folder.path().join("d.npz"), archive.finish().unwrap().into_inner()).unwrap();
-        examined(&format!("train='d.npz'\n{table}"), scaler, folder.path(), false)
+        std::fs::write(file, archive.finish().unwrap().into_inner()).unwrap();
     }
 
     /// The one finding of more than low confidence.
@@ -90,11 +96,11 @@ impl Made {
     }
 }
 
-fn examined(table: &str, scaler: &str, folder: &Path, class_weights: bool) -> Vec<Finding> {
+fn examined(table: &str, scaler: &str, folder: &Path, training: Training) -> Vec<Finding> {
     let data: DataConfig = toml::from_str(table).unwrap();
     let scaler: ScalerConfig = toml::from_str(scaler).unwrap();
     let splits = load(&data, folder, 1).unwrap();
-    let findings = examine(&data, &scaler, &splits, class_weights).unwrap();
+    let findings = examine(&data, &scaler, &splits, training).unwrap();
     for finding in &findings {
         assert!(!finding.summary.contains('\n') && !finding.summary.contains("NaN"), "{}", finding.summary);
         assert!((0.0..=1.0).contains(&finding.score), "{finding:?}");
@@ -103,10 +109,18 @@ fn examined(table: &str, scaler: &str, folder: &Path, class_weights: bool) -> Ve
     findings
 }
 
-fn csv(text: &str, table: &str, class_weights: bool) -> Vec<Finding> {
+/// The findings on a file that is removed once it is loaded.
+fn examined_without_file(file: &Path, table: &str, scaler: &str) -> Vec<Finding> {
+    let data: DataConfig = toml::from_str(&format!("train='{}'\n{table}", file.display())).unwrap();
+    let splits = load(&data, Path::new(""), 1).unwrap();
+    std::fs::remove_file(file).unwrap();
+    examine(&data, &toml::from_str(scaler).unwrap(), &splits, Training::default()).unwrap()
+}
+
+fn csv(text: &str, table: &str, training: Training) -> Vec<Finding> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("d.csv"), text).unwrap();
-    examined(&format!("train='d.csv'\n{table}"), "", folder.path(), class_weights)
+    examined(&format!("train='d.csv'\n{table}"), "", folder.path(), training)
 }
 
 #[test]
@@ -114,58 +128,6 @@ fn nothing_is_wrong_with_sound_data() {
     for scaler in ["", "kind='minmax'", "kind='robust'", "kind='none'"] {
         assert_eq!(sound().findings("", scaler), [], "{scaler}");
     }
-}
-
-#[test]
-fn codes_of_classes_in_a_regression() {
-    let found = sound().finding("task='regression'", "");
-    assert_eq!((found.id, found.confidence), (Cause::LabelsAsValues, Confidence::High));
-    assert_eq!(found.fix.set["data.task"], "classification");
-    assert_eq!(found.evidence["distinct"], 3);
-}
-
-#[test]
-fn counts_and_readings_are_no_codes() {
-    let mut noise = Noise(3);
-    // Counts of rare events, from 0, falling: neither sure nor likely.
-    let mut made = sound();
-    made.y.iter_mut().for_each(|y| *y = (-3.0 * (1.0 - noise.even()).ln()) as i64);
-    let found = made.findings("task='regression'\ntarget='y'", "");
-    assert!(found.iter().all(|finding| finding.confidence < Confidence::High || finding.id != Cause::LabelsAsValues));
-    // Degrees with gaps.
-    made.y.iter_mut().for_each(|y| *y = 15 + (8.0 * noise.even() * noise.even()) as i64 * 7);
-    let found = made.findings("task='regression'", "");
-    assert!(found.iter().all(|finding| finding.confidence < Confidence::High), "{found:#?}");
-}
-
-#[test]
-fn a_quantity_in_a_classification() {
-    let mut noise = Noise(5);
-    let mut made = sound();
-    made.y.iter_mut().for_each(|y| *y = (200.0 + 60.0 * noise.normal()) as i64);
-    let found = &made.findings("", "")[0];
-    assert_eq!((found.id, found.confidence), (Cause::ValuesAsLabels, Confidence::High));
-    assert_eq!(found.fix.set["data.task"], "regression");
-    assert!(found.fix.unset.contains(&"training.loss".to_string()));
-}
-
-#[test]
-fn a_quantity_that_cannot_be_loaded_as_classes() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut noise = Noise(5);
-    let rows =
-        |noise: &mut Noise| (0..80).map(|at| format!("{at},{},{}\n", noise.even(), noise.normal())).collect::<String>();
-    for file in ["a.csv", "b.csv"] {
-        std::fs::write(folder.path().join(file), format!("s,x,v\n{}", rows(&mut noise))).unwrap();
-    }
-    let config: DataConfig = toml::from_str("train='a.csv'\nvalidation='b.csv'\nsequence='s'\ntarget='v'").unwrap();
-    load(&config, folder.path(), 1).expect_err("the labels of b.csv are unknown");
-    let found = values_as_labels(&config, folder.path()).unwrap();
-    assert_eq!((found.id, found.confidence), (Cause::ValuesAsLabels, Confidence::High));
-    // Names are no quantity.
-    let names: String = (0..80).map(|at| format!("{at},0.5,n{at}\n")).collect();
-    std::fs::write(folder.path().join("a.csv"), format!("s,x,v\n{names}")).unwrap();
-    assert_eq!(values_as_labels(&config, folder.path()), None);
 }
 
 #[test]
@@ -188,6 +150,28 @@ fn few_extreme_values() {
         assert_eq!(found.fix.set["scaler.kind"], "robust");
     }
     assert_eq!(made.findings("", "kind='robust'"), []);
+    // One and the same value is named, and different ones are not.
+    made.x.iter_mut().filter(|value| **value == 1e5).for_each(|value| *value = -9999.0);
+    let found = made.finding("", "");
+    assert!(found.summary.contains("are -9999, "), "{}", found.summary);
+    assert!(found.fix.advice.contains("data.missing_values") && found.fix.advice.contains("scaler.missing"));
+    let far = made.x.iter_mut().filter(|value| **value == -9999.0);
+    far.enumerate().for_each(|(at, value)| *value += at as f32);
+    let found = made.finding("", "");
+    assert!(found.summary.contains("lie up to "), "{}", found.summary);
+}
+
+#[test]
+fn a_single_channel_is_named_once() {
+    let mut noise = Noise(59);
+    let rows: String = (0..600)
+        .map(|at| format!("{},{},{}\n", at / 10, 500.0 + 40.0 * noise.normal(), ["p", "q"][at / 10 % 2]))
+        .collect();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("d.csv"), format!("s,far,label\n{rows}")).unwrap();
+    let found = examined("train='d.csv'\nsequence='s'", "kind='none'", folder.path(), Training::default());
+    let found = found.iter().find(|found| found.id == Cause::FeaturesUnscaled).unwrap();
+    assert_eq!(found.summary.matches("\"far\"").count(), 1, "{}", found.summary);
 }
 
 #[test]
@@ -240,6 +224,12 @@ fn the_same_sequences_on_both_sides() {
     assert_eq!((found.id, found.confidence), (Cause::SplitLeak, Confidence::High));
     assert_eq!(found.fix.set["data.overlap"], "separate");
     assert_eq!(made.findings("overlap='separate'", ""), []);
+    // Both sides are named, and the title names none.
+    let found = made.finding("test_fraction=0.2", "");
+    for side in ["validation sequences", "test sequences"] {
+        assert!(found.summary.contains(side), "{}", found.summary);
+    }
+    assert!(!found.id.title().contains("validation"));
 }
 
 #[test]
@@ -284,7 +274,7 @@ fn words(copies: u64, apart: bool) -> Vec<Finding> {
             "train='a.csv'"
         }
     };
-    examined(&format!("{table}\nsequence='s'\ntoken='t'"), "", folder.path(), false)
+    examined(&format!("{table}\nsequence='s'\ntoken='t'"), "", folder.path(), Training::default())
 }
 
 #[test]
@@ -321,10 +311,29 @@ fn uneven_classes() {
     assert_eq!(found[0].fix.set["training.loss.class_weights"], "balanced");
     // With class weights there is nothing to say.
     let rows: String = (0..200).map(|at| format!("{at},0.{at},{}\n", if at % 20 == 0 { "a" } else { "b" })).collect();
-    let table = "sequence='s'\ntarget='c'";
-    let ids = |weights| csv(&format!("s,x,c\n{rows}"), table, weights).iter().map(|found| found.id).collect::<Vec<_>>();
-    assert!(ids(false).contains(&Cause::ClassImbalance));
-    assert!(!ids(true).contains(&Cause::ClassImbalance));
+    let imbalance = |table: &str, training: Training| {
+        let found = csv(&format!("s,x,c\n{rows}"), &format!("sequence='s'\ntarget='c'\n{table}"), training);
+        found.into_iter().find(|found| found.id == Cause::ClassImbalance)
+    };
+    assert_eq!(imbalance("", Training { class_weights: true, ..Training::default() }), None);
+    // A metric is watched where there was one before, and something to watch it on.
+    let watched = |table: &str, early_stopping: bool| {
+        let found = imbalance(table, Training { early_stopping, ..Training::default() }).unwrap();
+        found.fix.set.get("training.early_stopping.monitor").cloned()
+    };
+    assert_eq!(watched("", true).unwrap(), "val_macro_f1");
+    assert_eq!(watched("", false), None);
+    assert_eq!(watched("validation_fraction=0", true), None);
+}
+
+#[test]
+fn a_single_class() {
+    let mut made = sound();
+    made.y.fill(1);
+    let found = made.finding("", "");
+    assert_eq!((found.id, found.confidence), (Cause::ClassImbalance, Confidence::High));
+    assert!(found.summary.contains("nothing to tell apart"), "{}", found.summary);
+    assert!(!found.fix.changes_configuration());
 }
 
 #[test]
@@ -347,13 +356,35 @@ fn constant_and_duplicate_columns() {
             rows += &format!("{sequence},{a},{b},3,{},{}\n", 1000.0 * a + 40.0, ["p", "q"][sequence % 2]);
         }
     }
-    let found = csv(&rows, "sequence='s'", false);
+    let found = csv(&rows, "sequence='s'", Training::default());
     let of = |id| found.iter().find(|finding| finding.id == id).unwrap_or_else(|| panic!("{id}: {found:#?}"));
-    assert_eq!(of(Cause::FeatureConstant).fix.set["data.channels"], serde_json::json!(["a", "b", "copy"]));
-    assert_eq!(of(Cause::FeatureDuplicate).fix.set["data.channels"], serde_json::json!(["a", "b", "fixed"]));
+    // Each takes out all of them: neither brings back what the other takes out.
+    for id in [Cause::FeatureConstant, Cause::FeatureDuplicate] {
+        assert_eq!(of(id).fix.set["data.channels"], serde_json::json!(["a", "b"]));
+    }
     assert_eq!(found.len(), 2, "{found:#?}");
-    let mended = csv(&rows, "sequence='s'\nchannels=['a','b']", false);
+    let mended = csv(&rows, "sequence='s'\nchannels=['a','b']", Training::default());
     assert_eq!(mended, []);
+}
+
+#[test]
+fn what_float32_does_not_hold_is_not_taken_out() {
+    let mut noise = Noise(29);
+    let mut rows = String::from("s,pressure,a,fixed,label\n");
+    for at in 0..600 {
+        let pressure = 101_325.0 + 1e-3 * f64::from(noise.even());
+        rows += &format!("{},{pressure:.6},{},3,{}\n", at / 10, noise.normal(), ["p", "q"][at / 10 % 2]);
+    }
+    let constant = |channels: &str| {
+        let found = csv(&rows, &format!("sequence='s'\nchannels={channels}"), Training::default());
+        found.into_iter().find(|found| found.id == Cause::FeatureConstant).unwrap()
+    };
+    let alone = constant("['pressure','a']");
+    assert!(!alone.fix.changes_configuration() && alone.fix.advice.contains("offset"), "{alone:#?}");
+    assert!(alone.summary.contains("as far as float32 can tell"), "{}", alone.summary);
+    let both = constant("['pressure','a','fixed']");
+    assert_eq!(both.fix.set["data.channels"], serde_json::json!(["pressure", "a"]));
+    assert!(both.fix.advice.contains("offset"), "{both:#?}");
 }
 
 #[test]
@@ -382,6 +413,43 @@ fn padding_that_counts_as_data() {
 }
 
 #[test]
+fn of_equally_common_endings_it_is_always_the_same() {
+    let mut made = sound();
+    for (at, sequence) in made.x.chunks_exact_mut(ROW).enumerate() {
+        // The first numbers are equal, the others decide.
+        for row in sequence[10 * CHANNELS..].chunks_exact_mut(CHANNELS) {
+            row.copy_from_slice(&[[0.0, 0.0, 0.0], [0.0, 1.0, 0.0]][at % 2]);
+        }
+    }
+    made.x.truncate(100 * ROW);
+    made.y.truncate(100);
+    let found = made.findings("validation_fraction=0", "");
+    let padding = found.iter().find(|finding| finding.id == Cause::Padding).unwrap();
+    assert_eq!(padding.fix.set["data.padding"], 0.0);
+    for _ in 0..20 {
+        assert_eq!(made.findings("validation_fraction=0", ""), found);
+    }
+}
+
+#[test]
+fn what_is_read_again_may_be_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut made = sound();
+    made.lengths = Some(vec![4; 120]);
+    let file = folder.path().join("d.npz");
+    made.write(&file);
+    let found = examined_without_file(&file, "", "");
+    assert!(found.iter().all(|finding| finding.id != Cause::LengthsWrong), "{found:#?}");
+    // Windows of a nearly scaled table.
+    let mut noise = Noise(23);
+    let rows: String = (0..400).map(|_| format!("{},{}\n", noise.normal(), noise.normal())).collect();
+    let file = folder.path().join("d.csv");
+    std::fs::write(&file, format!("a,b\n{rows}")).unwrap();
+    let table = "task='regression'\ntarget='b'\nchannels=['a','b']\nwindow={length=20,stride=1}";
+    assert_eq!(examined_without_file(&file, table, "kind='none'"), []);
+}
+
+#[test]
 fn padding_of_tokens() {
     let mut noise = Noise(19);
     let mut rows = String::from("s,t,label\n");
@@ -392,10 +460,10 @@ fn padding_of_tokens() {
             rows += &format!("{sequence},{letter},{}\n", ["p", "q"][sequence as usize % 2]);
         }
     }
-    let found = csv(&rows, "sequence='s'\ntoken='t'", false);
+    let found = csv(&rows, "sequence='s'\ntoken='t'", Training::default());
     assert_eq!((found[0].id, found[0].confidence), (Cause::Padding, Confidence::High));
     assert_eq!(found[0].fix.set["data.padding"], "_");
-    assert_eq!(csv(&rows, "sequence='s'\ntoken='t'\npadding='_'", false), []);
+    assert_eq!(csv(&rows, "sequence='s'\ntoken='t'\npadding='_'", Training::default()), []);
 }
 
 #[test]

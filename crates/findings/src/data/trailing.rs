@@ -1,8 +1,8 @@
 //! What stands at the end of sequences: padding that counts as data, and data that lengths cut off.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
-use emberloop_data::{DataError, Inputs, Padding, beyond_lengths};
+use emberloop_data::{Inputs, Padding, beyond_lengths};
 use serde_json::Value;
 
 use super::view::View;
@@ -42,7 +42,8 @@ pub(super) fn padding(view: &View<'_>) -> Option<Finding> {
     let stride = view.train.sequences.len().div_ceil(SEQUENCES).max(1);
     let looked_at: Vec<&[f32]> =
         view.train.sequences.iter().step_by(stride).filter_map(|sequence| sequence.values.loaded()).collect();
-    let mut endings: HashMap<Vec<u32>, Ending> = HashMap::new();
+    // In order, so that of equally common ones it is always the same that counts: the first, which zeros are.
+    let mut endings: BTreeMap<Vec<u32>, Ending> = BTreeMap::new();
     let (mut held, mut held_steps) = (0usize, 0usize);
     for own in &looked_at {
         let (steps, run) = (own.len() / width, trailing(own, width));
@@ -57,7 +58,7 @@ pub(super) fn padding(view: &View<'_>) -> Option<Finding> {
         *ending = Ending { row: row.to_vec(), sequences: ending.sequences + 1, steps: ending.steps + run };
     }
     let all: usize = looked_at.iter().map(|own| own.len() / width).sum();
-    let most = endings.into_values().max_by(|a, b| a.steps.cmp(&b.steps).then(b.row[0].total_cmp(&a.row[0])))?;
+    let most = endings.into_values().rev().max_by_key(|ending| ending.steps)?;
     // How often such a row stands where there is data, and how often a row there is the one before again.
     let (mut inside, mut still, mut rest) = (0usize, 0usize, 0usize);
     for own in &looked_at {
@@ -171,20 +172,20 @@ fn held_finding(share: f64, steps: f64, still: f64) -> Finding {
     .into()
 }
 
-/// Lengths behind which the sequences go on.
-pub(super) fn lengths(view: &View<'_>) -> Result<Option<Finding>, DataError> {
+/// Lengths behind which the sequences go on. The file is read again: nothing is said where it is gone by now.
+pub(super) fn lengths(view: &View<'_>) -> Option<Finding> {
     let extension = view.splits.train.path.extension();
     if !extension.is_some_and(|extension| extension.eq_ignore_ascii_case("npz")) || view.splits.train.is_streamed() {
-        return Ok(None);
+        return None;
     }
-    let Some(found) = beyond_lengths(view.config, &view.splits.train.path)? else { return Ok(None) };
+    let found = beyond_lengths(view.config, &view.splits.train.path).ok().flatten()?;
     let share = found.cut as f64 / found.sequences as f64;
     let lost = found.lost as f64 / (found.lost + found.used) as f64;
     let confidence = match share {
         _ if share >= 0.5 && lost >= 0.2 => Confidence::High,
         _ if share >= 0.2 && lost >= 0.05 => Confidence::Medium,
         _ if share >= 0.05 => Confidence::Low,
-        _ => return Ok(None),
+        _ => return None,
     };
     let mut fix = Fix::set("data.lengths", "none");
     if let Some(padding) = &found.padding {
@@ -195,7 +196,7 @@ pub(super) fn lengths(view: &View<'_>) -> Result<Option<Finding>, DataError> {
         // JSON has no NaN.
         fix = if value.is_null() { fix } else { fix.and("data.padding", value) };
     }
-    Ok(Some(
+    Some(
         Said {
             id: Cause::LengthsWrong,
             confidence,
@@ -217,5 +218,5 @@ pub(super) fn lengths(view: &View<'_>) -> Result<Option<Finding>, DataError> {
             fix,
         }
         .into(),
-    ))
+    )
 }
