@@ -18,6 +18,8 @@ pub struct Recipe {
 /// What suits a data set; the draws go around it.
 struct Base {
     rate: f64,
+    /// Of Adam at most.
+    highest: f64,
     epochs: f64,
     /// Sequences of the training side.
     sequences: f64,
@@ -36,6 +38,7 @@ struct Base {
 fn base(set: Set) -> Base {
     let common = Base {
         rate: 3e-3,
+        highest: 1.5e-2,
         epochs: 40.0,
         sequences: 320.0,
         least: 1.0,
@@ -51,6 +54,7 @@ fn base(set: Set) -> Base {
         Set::JapaneseVowels => Base { cells: &["gru", "lstm", "gru", "lstm", "rnn"], ..common },
         Set::BasicMotions => Base {
             rate: 4e-3,
+            highest: 8e-3,
             sequences: 40.0,
             least: 1.7,
             batches: &[4, 8],
@@ -143,16 +147,18 @@ fn training(config: &mut Config, set: Set, base: &Base, cell: &str, part: usize,
     let optimizer = *random.pick(&["adam", "adam", "adam", "adam", "sgd", "adamw", "rmsprop"]);
     let batch = *random.pick(base.batches);
     let (rate, unit) = match optimizer {
-        "sgd" => (random.between(3e-2, 1e-1), 10.0),
+        "sgd" => (random.between(3e-2, 1e-1), 20.0),
         // Its first steps are ten times the later ones.
         "rmsprop" => (random.between(1e-3, 3e-3), 1.0),
         _ if cell == "rnn" => (random.between(1e-3, 4e-3), 1.0),
         _ => (base.rate * random.between(1.0 / 6.0, 4.0), 1.0),
     };
-    let rate = rate.clamp(5e-4, if optimizer == "sgd" { 0.1 } else { 1.5e-2 });
+    let rate = rate.clamp(5e-4, if optimizer == "sgd" { 0.1 } else { base.highest });
     // Who learns slowly learns longer; where that is not enough, faster.
     let steps = base.sequences / part as f64 / batch as f64;
-    let needed = base.least * unit / (rate * steps);
+    // Inputs from 0 to 1 are smaller than those of deviation 1.
+    let slow = if config.word("scaler.kind") == Some("minmax") { 2.0 } else { 1.0 };
+    let needed = base.least * unit * slow / (rate * steps);
     let epochs = (base.epochs * random.between(0.6, 1.5)).max(needed).clamp(15.0, 60.0).round();
     let rate = rate * (needed / epochs).max(1.0);
     config.set("training.epochs", epochs as i64);
@@ -169,7 +175,8 @@ fn training(config: &mut Config, set: Set, base: &Base, cell: &str, part: usize,
         config.set("training.l2", 1e-5);
     }
     loss(config, set, random);
-    if random.chance(0.7) {
+    // The highest rates need it.
+    if rate > 6e-3 && optimizer != "sgd" || random.chance(0.7) {
         config.set("training.clip.norm", *random.pick(&[0.5, 1.0, 1.0, 2.0, 5.0]));
     }
     schedule(config, random);

@@ -7,11 +7,11 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "dropout-strong",
         expected: &["dropout-strong"],
-        edit: ["dropout = 0.99", "dropout = 0.9"],
+        edit: ["dropout = 0.99", "dropout = 0.95"],
         sets: ALL,
         left_out: "",
         is_long: false,
-        inject: |case, severity| case.config.set("model.dropout", severity.of(0.99, 0.9)),
+        inject: |case, severity| case.config.set("model.dropout", severity.of(0.99, 0.95)),
     },
     Fault {
         name: "capacity-small",
