@@ -107,6 +107,9 @@ pub fn confusion(score: &Score) -> String {
 
 /// Each run whose cause was not among the first two, with what was named.
 pub fn misses(score: &Score) -> String {
+    if score.misses.is_empty() {
+        return "None.\n".into();
+    }
     let mut text = format!("{} of {} runs:\n\n", score.misses.len(), score.total.runs);
     for miss in &score.misses {
         let named = if miss.named.is_empty() { "nothing".to_owned() } else { miss.named.join(", ") };
