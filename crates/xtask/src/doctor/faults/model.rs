@@ -16,11 +16,14 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "capacity-small",
         expected: &["capacity-small"],
-        edit: ["hidden = [1]", "hidden = [2]"],
+        edit: ["hidden = [1], one direction", "hidden = [2], one direction"],
         sets: ALL,
         left_out: "",
         is_long: false,
-        inject: |case, severity| hidden(case, severity.of(&[1], &[2])),
+        inject: |case, severity| {
+            case.config.unset("model.bidirectional");
+            hidden(case, severity.of(&[1], &[2]));
+        },
     },
     Fault {
         name: "capacity-large",
