@@ -146,6 +146,8 @@ fn model(config: &mut Config, base: &Base, cell: &str, random: &mut Random) {
 fn training(config: &mut Config, set: Set, base: &Base, cell: &str, part: usize, random: &mut Random) {
     let optimizer = *random.pick(&["adam", "adam", "adam", "adam", "sgd", "adamw", "rmsprop"]);
     let batch = *random.pick(base.batches);
+    // It takes more steps.
+    let batch = if optimizer == "sgd" { (batch / 2).max(4) } else { batch };
     let (rate, unit) = match optimizer {
         "sgd" => (random.between(3e-2, 1e-1), 20.0),
         // Its first steps are ten times the later ones.
