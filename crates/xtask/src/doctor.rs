@@ -177,6 +177,7 @@ pub fn run(options: &Options) -> Result {
         record: &record,
         folder: out.join("cases"),
         fix: !options.no_fix,
+        fix_healthy: !options.no_fix && options.half == Half::Report,
         program: suite::digest_of(&emberloop.binary)?,
     };
     if options.harm {
@@ -203,6 +204,12 @@ pub fn run(options: &Options) -> Result {
         half: options.half.name(),
         severity: options.half.severity(),
         machine: &machine::describe()?,
+        program: &format!(
+            "{} (SHA-256 {}…{})",
+            suite::version_of(&emberloop.binary)?,
+            suite.program,
+            if options.binary.is_some() { ", a given binary" } else { "" }
+        ),
         healthy_seconds: median(&seconds),
         costs: &costs,
     };

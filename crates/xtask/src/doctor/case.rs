@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::faults::{Case, Fault, Severity};
 use super::random::{Random, digest};
-use super::recipe;
+use super::recipe::{self, Recipe};
 use super::sources::{Set, Source};
 use crate::Result;
 
@@ -48,17 +48,23 @@ impl Trial {
     pub fn case(&self, sources: &Sources, healthy: bool) -> Result<Case> {
         let name = self.name();
         let source = sources.get(&self.set).ok_or_else(|| format!("{} was not read", self.set.name()))?;
-        let config = recipe::draw(self.set, &mut Random::of(&["recipe", &name]));
+        let part = self.fault.thinning(self.set);
+        let recipe = recipe::draw(self.set, part, &mut Random::of(&["recipe", &name]));
         let random = Random::of(&["fault", &name]);
         let mut splits = source.divide(self.seed);
-        let part = self.fault.thinning(self.set);
         for side in [&mut splits.train, &mut splits.validation, &mut splits.test] {
             side.truncate(side.len() / part);
         }
-        let mut case = Case { set: self.set, splits, config, random };
+        if recipe.is_standardised {
+            let scale = splits.scale();
+            splits.standardise(&scale);
+        }
+        let Recipe { config, own_validation, .. } = recipe;
+        let mut case = Case { set: self.set, splits, config, own_validation, random };
         if !healthy {
             (self.fault.inject)(&mut case, self.severity);
         }
+        case.name_validation();
         Ok(case)
     }
 
@@ -136,8 +142,7 @@ mod tests {
                     let splits =
                         emberloop_data::load(&data, &own, 1).unwrap_or_else(|e| panic!("{}: {e}", trial.name()));
                     assert!(!splits.validation.sequences.is_empty() && splits.test.is_some());
-                    let files =
-                        ["train.npz", "validation.npz", "test.npz"].map(|name| fs::read(own.join(name)).unwrap());
+                    let files = ["train.npz", "validation.npz", "test.npz"].map(|name| fs::read(own.join(name)).ok());
                     fs::remove_dir_all(own).unwrap();
                     (text, files)
                 });

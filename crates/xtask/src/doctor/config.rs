@@ -49,6 +49,11 @@ impl Config {
         value.as_float().or_else(|| value.as_integer().map(|whole| whole as f64))
     }
 
+    /// A word by its dotted key.
+    pub fn word(&self, key: &str) -> Option<&str> {
+        key.split('.').try_fold(self.document.as_item(), |item, name| item.get(name))?.as_str()
+    }
+
     /// As it stands in a file.
     pub fn text(&self) -> String {
         self.document.to_string()
@@ -69,6 +74,7 @@ mod tests {
         config.unset("training.clip");
         config.unset("training.nothing.here");
         assert_eq!(config.number("training.optimizer.learning_rate"), Some(0.5));
+        assert_eq!([config.word("scaler.kind"), config.word("scaler.missing")], [Some("none"), None]);
         let text = config.text();
         let read: toml_edit::DocumentMut = text.parse().unwrap();
         assert_eq!(read["scaler"]["kind"].as_str(), Some("none"), "{text}");

@@ -15,11 +15,28 @@ pub struct Case {
     pub set: Set,
     pub splits: Splits,
     pub config: Config,
+    /// Whether the validation side is a file; it is a fraction of the training file otherwise. Faults that are about its size
+    /// or its content set this.
+    pub own_validation: bool,
     /// For what a fault draws.
     pub random: Random,
 }
 
-/// How much of a fault: thresholds are fixed on the first, the table reports the second.
+impl Case {
+    /// Names the file of the validation side; or puts that side at the end of the training file, with its share.
+    pub fn name_validation(&mut self) {
+        if self.own_validation {
+            self.config.set("data.validation", "validation.npz");
+            return;
+        }
+        let Splits { train, validation, .. } = &mut self.splits;
+        let share = validation.len() as f64 / (train.len() + validation.len()) as f64;
+        train.append(validation);
+        self.config.set("data.validation_fraction", (100.0 * share).round() / 100.0);
+    }
+}
+
+/// How much of a fault: thresholds are fixed on the first, the table reports the second, the milder one of most faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     A,

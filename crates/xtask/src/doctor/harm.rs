@@ -23,7 +23,7 @@ impl Suite<'_> {
         let cost = |trial: &Trial| -> std::result::Result<Cost, String> {
             let skill = |healthy| {
                 let written = self.write(*trial, healthy)?;
-                self.train(*trial, &written, "trained")
+                self.train(*trial, &written, "trained").map(|trained| trained.skill)
             };
             let both = skill(true).and_then(|healthy| Ok((healthy, skill(false)?)));
             let (healthy, faulty) = both.map_err(|error: Box<dyn std::error::Error>| error.to_string())?;

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::case::Trial;
 use super::faults;
-use super::suite::{Finished, Results};
+use super::record::Trained;
+use super::suite::{Checked, Finished, Results};
 
 /// What a run must have lost for its recovery to mean something: points of balanced accuracy, or of R².
 pub const CLEAR_LOSS: f64 = 0.1;
@@ -34,7 +36,7 @@ impl Tally {
         self.runs += 1;
         self.first += usize::from(expected(0));
         self.second += usize::from(expected(0) || expected(1));
-        self.lost.push(finished.healthy - finished.faulty);
+        self.lost.push(finished.lost());
         self.recovered.extend(recovered(finished));
         self.seconds.push(finished.examined.seconds);
         let named = finished.examined.findings.first().map_or("nothing", |(id, _)| id);
@@ -44,8 +46,8 @@ impl Tally {
 
 /// The share of the lost skill that the fix brought back, 0 to 1, if enough was lost.
 fn recovered(finished: &Finished) -> Option<f64> {
-    let lost = finished.healthy - finished.faulty;
-    let back = finished.fixed? - finished.faulty;
+    let lost = finished.lost();
+    let back = finished.fixed.as_ref()?.skill - finished.faulty.skill;
     (lost >= CLEAR_LOSS).then(|| (back / lost).clamp(0.0, 1.0))
 }
 
@@ -60,6 +62,91 @@ pub struct Score {
     pub false_alarms: usize,
     /// Runs of which the doctor said nothing because it failed.
     pub failed: usize,
+    /// Seconds of the doctor, of every run.
+    pub seconds: Vec<f64>,
+    pub harm: Harm,
+    /// Faulty runs whose cause was not among the first two.
+    pub misses: Vec<Miss>,
+    /// Trainings without a model: whose, and what the program said.
+    pub untrained: Vec<String>,
+}
+
+/// What fixes do to those that need none, and what they make worse.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Harm {
+    /// Whether healthy runs were asked for fixes.
+    pub is_asked: bool,
+    /// Change of the skill of each healthy run that got a fix.
+    pub healthy: Vec<f64>,
+    /// Faulty runs that lost less than `CLEAR_LOSS`.
+    pub slight: usize,
+    /// The change of each of those that got a fix.
+    pub slight_changes: Vec<f64>,
+    /// Fixes of any run, and those after which the skill was worse by more than `WORSE`.
+    pub fixes: usize,
+    pub worse: usize,
+}
+
+/// From when on a fix did harm, in points of skill.
+pub const WORSE: f64 = 0.05;
+
+/// A run that the doctor did not explain.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Miss {
+    pub case: String,
+    pub named: Vec<String>,
+}
+
+impl Harm {
+    fn of(results: &Results) -> Harm {
+        let mut harm = Harm { is_asked: results.healthy.iter().any(|checked| checked.is_asked), ..Harm::default() };
+        for checked in &results.healthy {
+            harm.healthy.extend(checked.fixed.as_ref().map(|fixed| fixed.skill - checked.healthy.skill));
+        }
+        let mut changes = harm.healthy.clone();
+        for finished in &results.faulty {
+            let change = finished.change();
+            changes.extend(change);
+            if finished.lost() < CLEAR_LOSS {
+                harm.slight += 1;
+                harm.slight_changes.extend(change);
+            }
+        }
+        harm.fixes = changes.len();
+        harm.worse = worse(&changes);
+        harm
+    }
+}
+
+/// How many fell by more than `WORSE`.
+pub fn worse(changes: &[f64]) -> usize {
+    changes.iter().filter(|change| **change < -WORSE).count()
+}
+
+impl Miss {
+    fn of(finished: &Finished) -> Option<Miss> {
+        let two = || finished.examined.findings.iter().take(2).map(|(id, _)| id.clone());
+        let is_named = two().any(|id| finished.trial.fault.expected.contains(&id.as_str()));
+        (!is_named).then(|| Miss { case: finished.trial.name(), named: two().collect() })
+    }
+}
+
+fn untrained(results: &Results) -> Vec<String> {
+    let mut all = std::collections::BTreeSet::new();
+    let mut note = |trial: &Trial, what: &str, trained: Option<&Trained>| {
+        let problem = trained.and_then(|trained| trained.problem.as_ref());
+        all.extend(problem.map(|problem| format!("{}, {what}: {problem}", trial.name())));
+    };
+    for Finished { trial, faulty, healthy, fixed, .. } in &results.faulty {
+        note(trial, "healthy", Some(healthy));
+        note(trial, "faulty", Some(faulty));
+        // Without a fix, what is mended is the faulty one once more.
+        note(trial, "mended", fixed.as_ref().filter(|fixed| *fixed != faulty));
+    }
+    for Checked { trial, fixed, .. } in &results.healthy {
+        note(trial, "healthy and mended", fixed.as_ref());
+    }
+    all.into_iter().collect()
 }
 
 /// A figure with its bar.
@@ -98,8 +185,19 @@ impl Score {
         }
         let examined = results.faulty.iter().map(|finished| &finished.examined);
         let examined = examined.chain(results.healthy.iter().map(|checked| &checked.examined));
-        let failed = examined.filter(|examined| examined.problem.is_some()).count();
-        Score { by_fault, total, healthy: results.healthy.len(), alarms, false_alarms, failed }
+        let failed = examined.clone().filter(|examined| examined.problem.is_some()).count();
+        Score {
+            by_fault,
+            total,
+            healthy: results.healthy.len(),
+            alarms,
+            false_alarms,
+            failed,
+            seconds: examined.map(|examined| examined.seconds).collect(),
+            harm: Harm::of(results),
+            misses: results.faulty.iter().filter_map(Miss::of).collect(),
+            untrained: untrained(results),
+        }
     }
 
     pub fn bars(&self) -> [Bar; 4] {
@@ -137,11 +235,9 @@ pub fn median(values: &[f64]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::case::Trial;
     use crate::doctor::faults::Severity;
     use crate::doctor::record::Examined;
     use crate::doctor::sources::Set;
-    use crate::doctor::suite::Checked;
 
     fn trial() -> Trial {
         let fault = faults::all().find(|fault| fault.name == "outliers").unwrap();
@@ -154,7 +250,23 @@ mod tests {
     }
 
     fn finished(findings: &[(&str, &str)], faulty: f64, fixed: Option<f64>) -> Finished {
-        Finished { trial: trial(), examined: examined(findings), faulty, healthy: 0.9, fixed }
+        let mut examined = examined(findings);
+        examined.fixed = fixed.map(|_| "[training]\n".to_owned());
+        Finished { trial: trial(), examined, faulty: trained(faulty), healthy: trained(0.9), fixed: fixed.map(trained) }
+    }
+
+    fn trained(skill: f64) -> Trained {
+        Trained { skill, problem: None }
+    }
+
+    fn checked(findings: &[(&str, &str)], fixed: Option<f64>) -> Checked {
+        Checked {
+            trial: trial(),
+            examined: examined(findings),
+            healthy: trained(0.9),
+            is_asked: true,
+            fixed: fixed.map(trained),
+        }
     }
 
     #[test]
@@ -168,8 +280,8 @@ mod tests {
                 finished(&[], 0.85, Some(0.85)),
             ],
             healthy: vec![
-                Checked { examined: examined(&[("padding", "high"), ("outliers", "high")]) },
-                Checked { examined: examined(&[("padding", "medium")]) },
+                checked(&[("padding", "high"), ("outliers", "high")], Some(0.8)),
+                checked(&[("padding", "medium")], None),
             ],
         };
         let score = Score::of(&results);
@@ -186,6 +298,43 @@ mod tests {
         assert_eq!(json["false_alarms"].as_f64(), Some(0.5));
         assert!((json["recovered"].as_f64().unwrap() - 0.5).abs() < 1e-12, "{json}");
         assert!(score.bars().iter().all(|bar| !bar.is_met()));
+        let cases: Vec<&[String]> = score.misses.iter().map(|miss| miss.named.as_slice()).collect();
+        assert_eq!(cases, [&["padding".to_owned(), "clip-always".to_owned()][..], &[]]);
+        assert_eq!(score.seconds.len(), 6);
+    }
+
+    #[test]
+    fn fixes_that_do_harm_are_counted() {
+        let results = Results {
+            faulty: vec![
+                finished(&[], 0.4, Some(0.9)),
+                finished(&[], 0.4, Some(0.3)),
+                finished(&[], 0.85, Some(0.7)),
+                finished(&[], 0.88, None),
+            ],
+            healthy: vec![checked(&[], Some(0.82)), checked(&[], Some(0.88)), checked(&[], None)],
+        };
+        let harm = Score::of(&results).harm;
+        let rounded = |changes: &[f64]| changes.iter().map(|change| (100.0 * change).round()).collect::<Vec<f64>>();
+        assert_eq!(rounded(&harm.healthy), [-8.0, -2.0]);
+        assert_eq!((harm.slight, rounded(&harm.slight_changes)), (2, vec![-15.0]));
+        assert_eq!((harm.fixes, harm.worse, harm.is_asked), (5, 3, true));
+    }
+
+    #[test]
+    fn trainings_without_a_model_are_listed_once() {
+        let broken = || Trained { skill: 0.33, problem: Some("it ended".into()) };
+        let mut faulty = finished(&[], 0.4, None);
+        faulty.faulty = broken();
+        faulty.fixed = Some(broken());
+        let mut healthy = checked(&[], None);
+        healthy.fixed = Some(broken());
+        let score = Score::of(&Results { faulty: vec![faulty], healthy: vec![healthy] });
+        let name = trial().name();
+        assert_eq!(
+            score.untrained,
+            [format!("{name}, faulty: it ended"), format!("{name}, healthy and mended: it ended")]
+        );
     }
 
     #[test]

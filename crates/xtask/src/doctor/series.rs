@@ -79,9 +79,21 @@ impl Splits {
         statistics(&self.train, self.channels)
     }
 
-    /// Writes `train.npz`, `validation.npz` and `test.npz`.
+    /// Takes a mean from each channel of every side and divides by a deviation.
+    pub fn standardise(&mut self, scale: &[(f64, f64)]) {
+        let channels = self.channels;
+        for sequence in self.each() {
+            for (place, value) in sequence.values.iter_mut().enumerate() {
+                let (mean, deviation) = scale[place % channels];
+                *value = ((f64::from(*value) - mean) / deviation) as f32;
+            }
+        }
+    }
+
+    /// Writes `train.npz`, `test.npz` and, unless it is empty, `validation.npz`.
     pub fn write(&self, folder: &Path) -> Result {
-        for (name, side) in [("train", &self.train), ("validation", &self.validation), ("test", &self.test)] {
+        let sides = [("train", &self.train), ("validation", &self.validation), ("test", &self.test)];
+        for (name, side) in sides.into_iter().filter(|(_, side)| !side.is_empty()) {
             let path = folder.join(name).with_extension("npz");
             self.write_side(&path, side).map_err(|error| format!("{}: {error}", path.display()))?;
         }

@@ -19,15 +19,34 @@ use crate::Result;
 pub struct Finished {
     pub trial: Trial,
     pub examined: Examined,
-    pub faulty: f64,
-    pub healthy: f64,
-    /// The skill after the doctor's fix; that of the faulty training, if there is no fix.
-    pub fixed: Option<f64>,
+    pub faulty: Trained,
+    pub healthy: Trained,
+    /// The training of the doctor's fix; the faulty training, if there is no fix.
+    pub fixed: Option<Trained>,
+}
+
+impl Finished {
+    /// Skill that the fault cost.
+    pub fn lost(&self) -> f64 {
+        self.healthy.skill - self.faulty.skill
+    }
+
+    /// What the fix did to the skill, if there is one.
+    pub fn change(&self) -> Option<f64> {
+        self.examined.fixed.as_ref()?;
+        self.fixed.as_ref().map(|fixed| fixed.skill - self.faulty.skill)
+    }
 }
 
 /// What the doctor said of a healthy training.
 pub struct Checked {
+    pub trial: Trial,
     pub examined: Examined,
+    pub healthy: Trained,
+    /// Whether a fix was asked for.
+    pub is_asked: bool,
+    /// The training of the doctor's fix, if it wrote one: there was nothing to mend.
+    pub fixed: Option<Trained>,
 }
 
 /// Both halves of the evidence.
@@ -45,7 +64,9 @@ pub struct Suite<'a> {
     pub folder: PathBuf,
     /// Whether mended configurations are asked for and trained.
     pub fix: bool,
-    /// A digest of the program: what another doctor said does not count.
+    /// Whether they are of healthy runs, too.
+    pub fix_healthy: bool,
+    /// A digest of the program: what another one said or learned does not count.
     pub program: String,
 }
 
@@ -88,23 +109,32 @@ impl Suite<'_> {
         let twin = self.write(trial, true)?;
         let healthy = self.train(trial, &twin, "trained")?;
         if with_twin {
-            let examined = self.examine(trial, &twin, false)?;
-            results.healthy.push(Checked { examined });
+            let examined = self.examine(trial, &twin, self.fix_healthy)?;
+            let fixed = examined.fixed.as_ref().map(|text| self.train_mended(trial, twin, text)).transpose()?;
+            results.healthy.push(Checked {
+                trial,
+                examined,
+                healthy: healthy.clone(),
+                is_asked: self.fix_healthy,
+                fixed,
+            });
         }
         let written = self.write(trial, false)?;
         let faulty = self.train(trial, &written, "trained")?;
         let examined = self.examine(trial, &written, self.fix)?;
         let fixed = match (&examined.fixed, self.fix) {
-            (Some(text), true) => {
-                let mended = Written { config: "mended.toml".into(), ..written };
-                fs::write(mended.folder.join(&mended.config), text)?;
-                Some(self.train(trial, &mended, "mended")?)
-            }
-            (None, true) => Some(faulty),
+            (Some(text), true) => Some(self.train_mended(trial, written, text)?),
+            (None, true) => Some(faulty.clone()),
             (_, false) => None,
         };
         results.faulty.push(Finished { trial, examined, faulty, healthy, fixed });
         Ok(results)
+    }
+
+    fn train_mended(&self, trial: Trial, written: Written, text: &str) -> Result<Trained> {
+        let mended = Written { config: "mended.toml".into(), ..written };
+        fs::write(mended.folder.join(&mended.config), text)?;
+        self.train(trial, &mended, "mended")
     }
 
     pub(super) fn write(&self, trial: Trial, healthy: bool) -> Result<Written> {
@@ -117,7 +147,12 @@ impl Suite<'_> {
         let folder = trial.write(self.sources, &self.folder, healthy)?;
         let mut hash = Sha256::new();
         for name in ["train.npz", "validation.npz", "test.npz", CONFIG] {
-            hash.update(fs::read(folder.join(name))?);
+            match fs::read(folder.join(name)) {
+                Ok(bytes) => hash.update(bytes),
+                // The validation side may be a fraction of the training file.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => hash.update(name),
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(Written { folder, config: CONFIG.into(), digest: hex(&hash.finalize()), chance })
     }
@@ -140,10 +175,10 @@ impl Suite<'_> {
         }
     }
 
-    /// The skill of a case's configuration, trained in full; `name` is that of the run.
-    pub(super) fn train(&self, trial: Trial, written: &Written, name: &str) -> Result<f64> {
+    /// A case's configuration, trained in full; `name` is that of the run.
+    pub(super) fn train(&self, trial: Trial, written: &Written, name: &str) -> Result<Trained> {
         let text = fs::read(written.folder.join(&written.config))?;
-        let key = format!("trained {} {}", written.digest, hex(&Sha256::digest(&text)));
+        let key = format!("trained {} {} {}", written.digest, hex(&Sha256::digest(&text)), self.program);
         let measure = || {
             Ok(Outcome::Trained(match self.emberloop.train(&written.folder, &written.config, name) {
                 Ok(answer) => Trained { skill: skill(&answer.json, trial, written.chance), problem: None },
@@ -151,7 +186,7 @@ impl Suite<'_> {
             }))
         };
         match self.record.get_or(&key, &trial.name(), measure)? {
-            Outcome::Trained(trained) => Ok(trained.skill),
+            Outcome::Trained(trained) => Ok(trained),
             Outcome::Examined(_) => Err(format!("the results hold an examination under {key:?}").into()),
         }
     }
@@ -170,6 +205,11 @@ fn first_two(examined: &Examined) -> String {
 pub fn digest_of(program: &Path) -> Result<String> {
     let bytes = fs::read(program).map_err(|error| format!("{}: {error}", program.display()))?;
     Ok(hex(&Sha256::digest(bytes))[..16].to_owned())
+}
+
+/// What a program says of itself.
+pub fn version_of(program: &Path) -> Result<String> {
+    Ok(crate::process::output(std::process::Command::new(program).arg("--version"))?.trim().to_owned())
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -7,39 +7,43 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "dropout-strong",
         expected: &["dropout-strong"],
-        edit: ["dropout = 0.98", "dropout = 0.99"],
+        edit: ["dropout = 0.99", "dropout = 0.95"],
         sets: ALL,
         left_out: "",
         is_long: false,
-        inject: |case, severity| case.config.set("model.dropout", severity.of(0.98, 0.99)),
+        inject: |case, severity| case.config.set("model.dropout", severity.of(0.99, 0.95)),
     },
     Fault {
         name: "capacity-small",
         expected: &["capacity-small"],
-        edit: ["hidden = [1]", "hidden = [1, 1]"],
+        edit: ["hidden = [1], one direction", "hidden = [2], one direction"],
         sets: ALL,
         left_out: "",
         is_long: false,
-        inject: |case, severity| hidden(case, severity.of(&[1], &[1, 1])),
+        inject: |case, severity| {
+            case.config.unset("model.bidirectional");
+            hidden(case, severity.of(&[1], &[2]));
+        },
     },
     Fault {
         name: "capacity-large",
         expected: &["capacity-large"],
         edit: [
-            "hidden = [128], no dropout, no early stopping, keep = \"last\", 4 x the epochs, a sixth of the training sequences",
             "hidden = [160], no dropout, no early stopping, keep = \"last\", 4 x the epochs, an eighth of the training sequences",
+            "hidden = [128], no dropout, no early stopping, keep = \"last\", 4 x the epochs, a sixth of the training sequences",
         ],
         sets: &[ECG, PM25, TOKENS],
         left_out: "an eighth of japanese_vowels or basic_motions is hardly any data, which is another fault",
         is_long: false,
         inject: |case, severity| {
-            hidden(case, severity.of(&[128], &[160]));
+            case.own_validation = true;
+            hidden(case, severity.of(&[160], &[128]));
             case.config.set("model.dropout", 0.0);
             case.config.unset("training.early_stopping");
             case.config.set("training.keep", "last");
             let epochs = case.config.number("training.epochs").unwrap_or(0.0) as i64;
             case.config.set("training.epochs", 4 * epochs);
-            let count = case.splits.train.len() / severity.of(6, 8);
+            let count = case.splits.train.len() / severity.of(8, 6);
             case.splits.train.truncate(count);
         },
     },
@@ -47,16 +51,18 @@ pub const FAULTS: &[Fault] = &[
         name: "gradient-vanishing",
         expected: &["gradient-vanishing"],
         edit: [
-            "cell = \"rnn\", head = \"last\", and every sequence goes on for 100 steps of noise like the data",
-            "cell = \"rnn\", head = \"last\", and every sequence goes on for 200 steps of noise like the data",
+            "cell = \"rnn\", head = \"last\", one direction, and every sequence goes on for 200 steps of noise like the data",
+            "cell = \"rnn\", head = \"last\", one direction, and every sequence goes on for 100 steps of noise like the data",
         ],
         sets: ALL,
         left_out: "",
         is_long: true,
         inject: |case, severity| {
             case.config.set("model.cell", "rnn");
+            case.config.unset("model.bidirectional");
+            case.config.unset("training.truncate");
             case.config.set("model.head", "last");
-            append_noise(case, severity.of(100, 200));
+            append_noise(case, severity.of(200, 100));
         },
     },
 ];

@@ -8,16 +8,18 @@ pub const FAULTS: &[Fault] = &[
         name: "class-imbalance",
         expected: &["class-imbalance"],
         edit: [
-            "of every class but one, 4 % of the training and validation sequences are left",
-            "of every class but one, 2 % of the training and validation sequences are left",
+            "of every class but one, 2 % of the training and validation sequences are left; no class weights",
+            "of every class but one, 4 % of the training and validation sequences are left; no class weights",
         ],
         sets: &[ECG, TOKENS],
         left_out: "beijing_pm25 has no classes; of japanese_vowels and basic_motions, a few hundredths of a class are none",
         is_long: false,
         inject: |case, severity| {
             let Kind::Classes(classes) = case.splits.kind else { return };
+            case.own_validation = true;
+            case.config.unset("training.loss.class_weights");
             let common = case.random.below(classes) as f32;
-            let share = severity.of(0.04, 0.02);
+            let share = severity.of(0.02, 0.04);
             thin_out(&mut case.splits.train, common, share);
             thin_out(&mut case.splits.validation, common, share);
         },
@@ -57,6 +59,7 @@ pub const FAULTS: &[Fault] = &[
         inject: |case, severity| {
             case.config.set("data.task", "regression");
             case.config.unset("training.early_stopping.monitor");
+            case.config.unset("training.loss");
             if severity == Severity::B {
                 case.config.set("training.loss.kind", "huber");
             }
@@ -74,6 +77,7 @@ pub const FAULTS: &[Fault] = &[
         is_long: false,
         inject: |case, severity| {
             case.config.set("data.task", "classification");
+            case.config.unset("training.loss");
             round_targets(case, severity.of(10.0, 1.0));
         },
     },
