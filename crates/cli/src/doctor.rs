@@ -106,7 +106,7 @@ impl Doctor {
         let title = run.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let path = self.report.clone().unwrap_or_else(|| run.with_file_name(format!("{title}-doctor.html")));
         let mut page = examination.page(&splits.validation);
-        page.mended = mended.as_ref().map(|mended| mended.page("validation skill"));
+        page.mended = mended.as_ref().map(Mended::page);
         // What was found is worth more than its page or its file: it is said first.
         let page = page::write_page(&path, page, title, "examined", &config, None);
         let fixed = mended.map(|mended| write_fixed(&self.what, &config, &Change::from(&mended))).transpose();

@@ -59,13 +59,13 @@ impl Review {
 }
 
 impl Mended {
-    /// What the page says of it; `metric` is the name of [`Score::headline`].
-    pub fn page(&self, metric: &str) -> page::Mended {
+    /// What the page says of it.
+    pub fn page(&self) -> page::Mended {
         page::Mended {
             what: self.fix.lines(),
-            metric: metric.into(),
-            before: self.before.headline,
-            after: self.after.headline,
+            metric: "validation skill".into(),
+            before: self.before.skill,
+            after: self.after.skill,
         }
     }
 }
