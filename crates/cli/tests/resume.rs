@@ -237,8 +237,9 @@ fn killed_at_any_moment() {
 /// Interrupts the training in `run` as Ctrl-C does, once it has finished `epochs`; returns what it said last.
 fn interrupt(folder: &Folder, mut child: Child, run: &str, epochs: usize) -> String {
     wait(&mut child, When::Epochs(epochs), &folder.file(run));
-    let kill = std::process::Command::new("sh").args(["-c", "kill -INT $0", &child.id().to_string()]).status();
-    assert!(kill.unwrap().success());
+    // By a call and not by a process of its own, which the training might not wait for.
+    let process = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+    nix::sys::signal::kill(process, nix::sys::signal::Signal::SIGINT).unwrap();
     let ran = Ran::new(child.wait_with_output().unwrap());
     assert_eq!(ran.code, Some(130), "{ran:?}");
     ran.last_error()
