@@ -2,13 +2,13 @@
 //! what it suspects.
 //!
 //! 1. [`emberloop_findings::data`] says what the data show by themselves.
-//! 2. The configuration is trained as it is, on as much data as the time allows ([`study`]), with every step watched
-//!    ([`watch`]).
-//! 3. Keys that are far from what trains well are *suspects* ([`suspects`]). Each is mended and trained again: a suspect whose
+//! 2. The configuration is trained as it is, on as much data as the time allows (`study`), with every step watched
+//!    (`watch`).
+//! 3. Keys that are far from what trains well are *suspects* (`suspects`). Each is mended and trained again: a suspect whose
 //!    usual value makes the model better is a finding, one that makes no difference is none.
-//! 4. What remains is said as symptoms: saturated gates, dead units, an answer that ignores the input ([`conclude`]).
+//! 4. What remains is said as symptoms: saturated gates, dead units, an answer that ignores the input (`conclude`).
 //!
-//! All trainings are judged by one number ([`score`]). Everything is deterministic.
+//! All trainings are judged by one number (`score`). Everything is deterministic.
 #![warn(missing_docs)]
 
 mod change;
