@@ -226,10 +226,13 @@ fn into_log(
     how: &How,
     train: impl FnOnce(&mut dyn Progress) -> Result<Outcome, TrainError>,
 ) -> Result<Outcome> {
-    // A kill may have come before the copy was there.
-    if !how.resume || !folder.file(CONFIG_FILE).exists() {
+    // A kill may have come before they were there.
+    let wants = |name: &str| !how.resume || !folder.file(name).exists();
+    if wants(CONFIG_FILE) {
         let copied = std::fs::read(config).with_context(|| format!("{}: cannot read", config.display()))?;
         write(&folder.file(CONFIG_FILE), &copied)?;
+    }
+    if wants(ORIGIN_FILE) {
         let origin = std::path::absolute(config).with_context(|| config.display().to_string())?;
         write(&folder.file(ORIGIN_FILE), format!("{}\n", origin.display()).as_bytes())?;
     }
