@@ -1,6 +1,8 @@
 //! `cargo xtask test`: set up what is missing, run every test, end with one line that counts them.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use clap::Args;
@@ -53,6 +55,10 @@ fn cargo_test(summary: &mut Summary, may_skip: bool) -> Result {
     }
     if let Some(browser) = browser {
         command.env("EMBERLOOP_BROWSER", browser);
+        match real_pages() {
+            Ok(folder) => drop(command.env("EMBERLOOP_REPORTS", folder)),
+            Err(error) => summary.fail(format!("pages for the browser: {error}")),
+        }
     }
     println!("$ {}", process::shown(&command));
     let known_failures = summary.failed();
@@ -62,6 +68,26 @@ fn cargo_test(summary: &mut Summary, may_skip: bool) -> Result {
         summary.fail("cargo test");
     }
     Ok(())
+}
+
+/// A folder with the pages that `train` and `doctor` write of the worked example, for the browser's test.
+fn real_pages() -> Result<PathBuf> {
+    let folder = process::target_folder()?.join("reports");
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    fs::create_dir_all(&folder)?;
+    let model = "models/japanese-vowels/train.toml";
+    let emberloop = |arguments: &[&str], out: &Path| {
+        let mut command = process::cargo();
+        command.args(["run", "--quiet", "--package", "emberloop", "--"]).args(arguments).arg(out);
+        process::run(command.stdout(Stdio::null()))
+    };
+    let run = folder.join("run");
+    emberloop(&["train", model, "--out"], &run)?;
+    fs::rename(run.join("report.html"), folder.join("train.html"))?;
+    emberloop(&["doctor", model, "--report"], &folder.join("doctor.html"))?;
+    Ok(folder)
 }
 
 /// Runs a command, shows its standard output as it comes, and hands each line to `line`. Returns whether it succeeded.
