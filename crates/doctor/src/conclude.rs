@@ -248,7 +248,12 @@ fn saturated(probe: &Probe) -> Option<Finding> {
     }
     let summary = format!("{:.0} % of the values of the {gate} are below 0.02 or beyond 0.98", 100.0 * share);
     let fix = Fix::advice("scale the inputs, or lower the learning rate");
-    Some(finding(Cause::GatesSaturated, Confidence::Low, 0.2, summary, json!({ "gate": gate, "share": share }), fix))
+    let gates = probe.layers.iter().flat_map(|layer| {
+        let share = |gate: &crate::probe::GateProbe| json!({ "below_0.02": gate.low, "beyond_0.98": gate.high });
+        layer.gates.iter().map(move |gate| (format!("{} gate of {}", gate.gate, layer.name), share(gate)))
+    });
+    let evidence = json!({ "gate": gate, "share": share, "gates": gates.collect::<Map<_, _>>() });
+    Some(finding(Cause::GatesSaturated, Confidence::Low, 0.2, summary, evidence, fix))
 }
 
 fn dead(probe: &Probe) -> Option<Finding> {
@@ -260,6 +265,21 @@ fn dead(probe: &Probe) -> Option<Finding> {
     let fix = Fix::advice("fewer units, or less regularization");
     let evidence = json!({ "layer": worst.name, "share": worst.dead });
     Some(finding(Cause::UnitsDead, Confidence::Low, 0.15, summary, evidence, fix))
+}
+
+/// What the gradient itself shows, as evidence of a finding that it vanishes: by layer, its norm in the middle of the longest
+/// sequences over that at their end.
+pub fn add_gradient(finding: &mut Finding, probe: &Probe) {
+    if finding.id != Cause::GradientVanishing {
+        return;
+    }
+    for layer in &probe.layers {
+        let near = layer.gradient.first().copied().unwrap_or(0.0);
+        let far = layer.gradient.get(layer.gradient.len() / 2).copied().unwrap_or(0.0);
+        if near > 0.0 {
+            finding.evidence.insert(format!("gradient_middle_to_end, {}", layer.name), json!(far / near));
+        }
+    }
 }
 
 /// Whether it is worth knowing that one batch can be learned: only where nothing was, for no reason seen.

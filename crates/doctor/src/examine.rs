@@ -166,6 +166,9 @@ pub fn examine(
         Some(checkpoint) => Some(Probe::of(checkpoint, &study.splits.train)?),
         None => None,
     };
+    if let Some(probe) = &probe {
+        findings.iter_mut().for_each(|finding| conclude::add_gradient(finding, probe));
+    }
     findings.extend(conclude::unrelated(&scene, &tried, linear, &findings));
     findings.extend(conclude::symptoms(&scene, probe.as_ref(), linear));
     if conclude::wants_overfit_test(&scene, &tried, &findings) {
