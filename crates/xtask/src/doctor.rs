@@ -200,7 +200,7 @@ pub fn run(options: &Options) -> Result {
     };
     let seconds: Vec<f64> = results.healthy.iter().map(|checked| checked.examined.seconds).collect();
     let about = page::About {
-        command: &shown(std::env::args()),
+        command: &process::typed(std::env::args(), &["--out", "--binary"], &["--out", "--binary"]),
         half: options.half.name(),
         severity: options.half.severity(),
         machine: &machine::describe()?,
@@ -254,24 +254,6 @@ fn write_cases(trials: &[Trial], sources: &Sources, folder: &Path) -> Result {
     Ok(())
 }
 
-/// The command as one would type it elsewhere.
-fn shown(arguments: impl Iterator<Item = String>) -> String {
-    let mut shown = String::from("cargo xtask");
-    let mut arguments = arguments.skip(1);
-    while let Some(argument) = arguments.next() {
-        let (name, value) = argument.split_once('=').map_or((argument.as_str(), None), |(name, _)| (name, Some(())));
-        match name {
-            "--data" => shown += " --data FOLDER",
-            "--out" | "--binary" => (),
-            _ => shown = shown + " " + &argument,
-        }
-        if matches!(name, "--data" | "--out" | "--binary") && value.is_none() {
-            arguments.next();
-        }
-    }
-    shown
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -290,6 +272,9 @@ mod tests {
     #[test]
     fn folders_of_this_machine_stay_out_of_the_command() {
         let words = ["xtask", "bench-doctor", "--data", "a", "--out=b", "--half", "tune"].map(String::from);
-        assert_eq!(shown(words.into_iter()), "cargo xtask bench-doctor --data FOLDER --half tune");
+        assert_eq!(
+            process::typed(words.into_iter(), &["--out", "--binary"], &["--out", "--binary"]),
+            "cargo xtask bench-doctor --data FOLDER --half tune"
+        );
     }
 }

@@ -74,3 +74,22 @@ pub fn as_root(program: &str) -> Option<Command> {
     command.args(["-n", program]);
     Some(command)
 }
+
+/// The command as one would type it elsewhere: `--data FOLDER`, and without the options in `left_out`, of which those in
+/// `with_value` take the next argument.
+pub fn typed(arguments: impl Iterator<Item = String>, left_out: &[&str], with_value: &[&str]) -> String {
+    let mut typed = String::from("cargo xtask");
+    let mut arguments = arguments.skip(1);
+    while let Some(argument) = arguments.next() {
+        let (name, value) = argument.split_once('=').map_or((argument.as_str(), None), |(name, _)| (name, Some(())));
+        match name {
+            "--data" => typed += " --data FOLDER",
+            name if left_out.contains(&name) => (),
+            _ => typed = typed + " " + &argument,
+        }
+        if (name == "--data" || with_value.contains(&name)) && value.is_none() {
+            arguments.next();
+        }
+    }
+    typed
+}

@@ -8,7 +8,7 @@ pub mod machine;
 mod page;
 mod plan;
 mod record;
-mod rounds;
+pub mod rounds;
 mod worker;
 
 use std::fs;
@@ -111,24 +111,6 @@ impl Options {
     }
 }
 
-/// The command as one would type it elsewhere.
-fn shown(arguments: impl Iterator<Item = String>) -> String {
-    let mut shown = String::from("cargo xtask");
-    let mut arguments = arguments.skip(1);
-    while let Some(argument) = arguments.next() {
-        let (name, value) = argument.split_once('=').map_or((argument.as_str(), None), |(name, _)| (name, Some(())));
-        match name {
-            "--data" => shown += " --data FOLDER",
-            "--python" | "--no-install" => (),
-            _ => shown = shown + " " + &argument,
-        }
-        if matches!(name, "--data" | "--python") && value.is_none() {
-            arguments.next();
-        }
-    }
-    shown
-}
-
 fn positive(text: &str) -> std::result::Result<usize, String> {
     match text.parse() {
         Ok(number) if number > 0 => Ok(number),
@@ -225,7 +207,11 @@ pub fn run(options: &Options) -> Result {
         records.iter().for_each(|record| println!("{record}"));
         return Ok(());
     }
-    let page = page::markdown(&found, &machine::describe()?, &shown(std::env::args()));
+    let page = page::markdown(
+        &found,
+        &machine::describe()?,
+        &process::typed(std::env::args(), &["--python", "--no-install"], &["--python"]),
+    );
     println!("{page}");
     if options.is_whole() {
         let folder = process::root().join("crates/kernels");
@@ -411,11 +397,13 @@ fn end_to_end(launcher: &Launcher<'_>, config: &Path, threads: usize, found: &mu
 
 #[cfg(test)]
 mod tests {
-    use super::shown;
+    use crate::process;
 
     #[test]
     fn the_command_is_shown_without_what_is_of_this_machine() {
-        let shown = |line: &str| shown(line.split(' ').map(String::from));
+        let shown = |line: &str| {
+            process::typed(line.split(' ').map(String::from), &["--python", "--no-install"], &["--python"])
+        };
         assert_eq!(
             shown("xtask bench-training --python /p/python --quick --data=/d --only step"),
             "cargo xtask bench-training --quick --data FOLDER --only step"

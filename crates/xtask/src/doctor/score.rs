@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+pub use crate::training::rounds::median;
 use serde_json::{Value, json};
 
 use super::case::Trial;
@@ -217,18 +218,6 @@ impl Score {
         json!({
             "runs": self.total.runs, "top1": top1, "top2": top2, "false_alarms": false_alarms, "recovered": recovered,
         })
-    }
-}
-
-/// The middle one, or the mean of the two.
-pub fn median(values: &[f64]) -> Option<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    match sorted.len() {
-        0 => None,
-        count if count % 2 == 0 => Some((sorted[middle - 1] + sorted[middle]) / 2.0),
-        _ => Some(sorted[middle]),
     }
 }
 
